@@ -1,0 +1,1 @@
+"""Takes telemetry in, normalises it, and puts the pipeline together."""

@@ -1,0 +1,1 @@
+"""The durable log between components: one protocol, several implementations."""

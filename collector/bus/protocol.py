@@ -1,0 +1,143 @@
+"""The bus: keyed records on partitioned topics, consumer groups, and one commit for outputs, state and offsets.
+
+Publishing is asynchronous (a future resolves once the records are durable); consuming is synchronous and belongs to
+one thread, the worker that owns the group's state. Implementations: `embedded` (SQLite), later Kafka.
+
+BusError
+├── BusUnavailable     later: nothing was written, try again after `retry_after_seconds`
+├── RecordTooLarge     never: one record is over the limit of the topic
+└── Fenced             stop: another member owns this group now
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import NamedTuple, Protocol
+
+
+class BusError(Exception):
+    """The bus did not do what was asked."""
+
+
+class BusUnavailable(BusError):
+    """Nothing was written; try again later."""
+
+    def __init__(self, reason: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RecordTooLarge(BusError):
+    """A record is larger than its topic takes. Fields: topic, size, limit in bytes."""
+
+    def __init__(self, topic: str, size: int, limit: int) -> None:
+        super().__init__(f"a record of {size} bytes for {topic} is over the limit of {limit}")
+        self.topic, self.size, self.limit = topic, size, limit
+
+
+class Fenced(BusError):
+    """Another member of the group took over; stop without committing."""
+
+
+Headers = Mapping[str, bytes]
+
+
+class Outgoing(NamedTuple):
+    """A record to publish. `partition` None means: by murmur2 of the key, partition 0 for an empty key."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Headers = {}
+    partition: int | None = None
+
+
+class Record(NamedTuple):
+    """A record as consumers get it. `append_ns` is bus time: when it was appended, Unix ns, never decreasing in a partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+    headers: Headers
+    append_ns: int
+
+
+class Batch(NamedTuple):
+    """What one poll returned; empty when nothing came in time. `now_ns` is bus time now, at or after every record in it."""
+
+    records: Sequence[Record]
+    now_ns: int
+
+
+class StateChange(NamedTuple):
+    """A change of keyed state; value None deletes. `due_ns` is when the owner wants to see the key again (bus time)."""
+
+    store: str
+    key: str
+    value: bytes | None
+    due_ns: int | None = None
+
+
+class State(Protocol):
+    """Keyed state of one group, as of its last commit."""
+
+    def get(self, store: str, key: str) -> bytes | None:
+        """Read one key."""
+
+    def scan(self, store: str, prefix: str = "") -> Iterable[tuple[str, bytes]]:
+        """Read all keys that begin with a prefix, in key order."""
+
+    def due(self, store: str, until_ns: int, limit: int) -> Sequence[str]:
+        """List keys whose `due_ns` is at or before a time, earliest first."""
+
+    def count(self, store: str) -> int:
+        """Count the keys of a store."""
+
+
+class Consumer(Protocol):
+    """One member of a group. Owned by one thread."""
+
+    state: State
+
+    def poll(self, max_records: int = 500, max_bytes: int = 8_388_608, timeout_seconds: float = 0.5) -> Batch:
+        """Wait for records after those polled last; returns early when some are there."""
+
+    def commit(self, outputs: Sequence[Outgoing] = (), changes: Sequence[StateChange] = ()) -> None:
+        """Commit outputs, state changes and the offsets of everything polled so far, all or nothing, durably."""
+
+    def rewind(self) -> None:
+        """Forget what was polled since the last commit, so that it is polled again."""
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Read on from an offset (the next record to read)."""
+
+    def lag(self) -> Mapping[str, int]:
+        """Count per topic the records not yet committed by this group."""
+
+    def close(self) -> None:
+        """Leave the group."""
+
+
+class Bus(Protocol):
+    """A durable, partitioned log."""
+
+    def publish(self, records: Sequence[Outgoing]) -> Future[None]:
+        """Append records together; the future resolves when they are durable, or fails with a BusError."""
+
+    def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
+        """Join a group; a group that is new starts at the oldest record."""
+
+    def partitions(self, topic: str) -> int:
+        """Number of partitions of a topic."""
+
+    def now_ns(self) -> int:
+        """Bus time now: never decreases, also across restarts."""
+
+    def backlog_bytes(self) -> int:
+        """Bytes held that some group has still to read."""
+
+    def close(self) -> None:
+        """Finish what was accepted, then let go."""

@@ -1,0 +1,1 @@
+"""Stream processors: the runtime and the detectors it runs."""

@@ -1,0 +1,105 @@
+"""The contract of a detector: pure, bounded, one file, one YAML entry, one test.
+
+A detector is a fold over the steps of one run in their order, (start time, span id).
+The runtime feeds it, keeps its state, rewinds it when a step arrives late, is revised or is retracted,
+and turns its findings into detections. Therefore a detector has no clock, no I/O, no randomness, no logging,
+keeps all its memory in `State`, and never imports another detector.
+After bytewax's `StatefulLogic` (an item goes in, what to emit comes out) and river's one-file drift detectors.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from schemas.detection import Finding
+from schemas.step import SpanRef, Step, Usage
+
+
+class DetectorConfig(BaseModel):
+    """Settings of a detector as they stand in the YAML under `processors::NAME`; every one has a default and a unit in its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+
+
+class At(msgspec.Struct, frozen=True, array_like=True):
+    """Where an item stands in its run. `agent` is empty as long as nobody has said whose step it is."""
+
+    start_ns: int
+    end_ns: int
+    span: SpanRef
+    agent: str = ""
+
+
+class ModelCatalogue(Protocol):
+    """What is known about models. Pure: answers depend on the arguments alone."""
+
+    def cost_usd(self, model: str, provider: str, usage: Usage, at_ns: int) -> float | None:
+        """Price one call; None for a model nobody has a price for."""
+
+    def context_window(self, model: str, provider: str) -> int | None:
+        """Tokens the model takes; None where unknown."""
+
+
+ConfigT = TypeVar("ConfigT", bound=DetectorConfig)
+ItemT = TypeVar("ItemT", bound=msgspec.Struct)
+StateT = TypeVar("StateT", bound=msgspec.Struct)
+
+
+class Detector(ABC, Generic[ConfigT, ItemT, StateT]):
+    """A pure fold over the steps of one run.
+
+    `Item` is all that is remembered of a step while it may still be reordered: make it small (array_like, hashes, not texts).
+    `State` is the fold's memory: a mutable array_like Struct whose size is bounded whatever the run's length,
+    that survives msgpack there and back unchanged.
+    Bump `version` when the same steps would give other findings; a stored state of another version is dropped.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str] = "1"
+    Config: ClassVar[type[DetectorConfig]]
+    Item: ClassVar[type[msgspec.Struct]]
+    State: ClassVar[type[msgspec.Struct]]
+    by_agent: ClassVar[bool] = False
+    """True where `At.agent` changes what is found: the runtime then rewinds when a name arrives late."""
+
+    def __init__(self, config: ConfigT, models: ModelCatalogue) -> None:
+        self.config = config
+        self.models = models
+
+    @abstractmethod
+    def project(self, step: Step) -> ItemT | None:
+        """Reduce a step to what this detector remembers of it; None if it says nothing to it."""
+
+    @abstractmethod
+    def begin(self) -> StateT:
+        """Make the state of a run that has shown nothing yet."""
+
+    @abstractmethod
+    def observe(self, state: StateT, at: At, item: ItemT) -> Sequence[Finding]:
+        """Take the next item of the run, change `state` in place, and return the episodes that began, changed or closed.
+
+        An episode is returned whenever its figures change; the runtime decides what is worth publishing (`Finding.stage`).
+        Cost must not depend on how many items came before.
+        """
+
+    def deadline(self, state: StateT) -> int | None:
+        """Say at which bus time (ns) to be woken if nothing comes; None for never."""
+        return None
+
+    def on_deadline(self, state: StateT, now_ns: int) -> Sequence[Finding]:
+        """Bus time has passed the deadline; change `state` so that the deadline moves on, and return what that shows."""
+        return ()
+
+    def finish(self, state: StateT) -> Sequence[Finding]:
+        """The run ended. Return episodes whose figures change by that; the runtime closes the open ones by itself."""
+        return ()
+
+
+AnyDetector = Detector[Any, Any, Any]

@@ -1,0 +1,1 @@
+"""Records that travel on the bus, their topics and their codecs."""

@@ -1,0 +1,54 @@
+"""The topics, once: who writes what under which key, and how each is kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+OTLP_SPANS = "otlp_spans"
+OTLP_LOGS = "otlp_logs"
+OTLP_METRICS = "otlp_metrics"
+AGENT_STEPS = "agent_steps"
+RUN_LINKS = "run_links"
+RUN_SUMMARIES = "run_summaries"
+ESCALATIONS = "escalations"
+USAGE = "usage"
+DETECTIONS = "detections"
+HEALING = "healing"
+APPROVALS = "approvals"
+HEALING_OUTCOMES = "healing_outcomes"
+POLICIES = "policies"
+DEAD_LETTERS = "dead_letters"
+
+DAY_SECONDS = 86_400
+
+
+class Topic(NamedTuple):
+    """How a topic is kept. Compacted topics keep the last record of each key for good."""
+
+    name: str
+    retention_seconds: int
+    compacted: bool = False
+    public_json: bool = False
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(OTLP_SPANS, 3 * DAY_SECONDS),
+    Topic(OTLP_LOGS, 3 * DAY_SECONDS),
+    Topic(OTLP_METRICS, DAY_SECONDS),
+    Topic(AGENT_STEPS, 3 * DAY_SECONDS),
+    Topic(RUN_LINKS, 3 * DAY_SECONDS),
+    Topic(RUN_SUMMARIES, 7 * DAY_SECONDS),
+    Topic(ESCALATIONS, 3 * DAY_SECONDS),
+    Topic(USAGE, 3 * DAY_SECONDS),
+    Topic(DETECTIONS, 7 * DAY_SECONDS, public_json=True),
+    Topic(HEALING, 7 * DAY_SECONDS, public_json=True),
+    Topic(APPROVALS, 30 * DAY_SECONDS, public_json=True),
+    Topic(HEALING_OUTCOMES, 30 * DAY_SECONDS, public_json=True),
+    Topic(POLICIES, 0, compacted=True, public_json=True),
+    Topic(DEAD_LETTERS, 30 * DAY_SECONDS),
+)
+BY_NAME = {topic.name: topic for topic in TOPICS}
+
+TENANT_HEADER = "tenant"
+CONTENT_HASH_HEADER = "content-hash"
+CONTENT_TYPE_HEADER = "content-type"
