@@ -141,3 +141,28 @@ class Bus(Protocol):
 
     def close(self) -> None:
         """Finish what was accepted, then let go."""
+
+
+class Handled(NamedTuple):
+    """What handling a batch produced: committed together with the batch's offsets, or not at all."""
+
+    outputs: Sequence[Outgoing] = ()
+    changes: Sequence[StateChange] = ()
+
+
+class Stage(Protocol):
+    """A component that reads topics and writes topics: normaliser, processors, sinks, healing.
+
+    One driver (`collector/stages.py`) polls, calls `handle`, and commits. A stage never raises for a bad record: it counts it
+    and puts a dead letter (`collector/bus/dead_letters.py`) among its outputs. What it raises means "later":
+    the driver rewinds, calls `restore` and tries again with back-off, so caches must be rebuilt by `restore` alone.
+    """
+
+    group: str
+    topics: Sequence[str]
+
+    def restore(self, state: State) -> None:
+        """Forget everything in memory and start from the committed state. Called before the first batch and after a failed commit."""
+
+    def handle(self, batch: Batch, state: State) -> Handled:
+        """Handle a batch. It may be empty: then only bus time has passed."""
