@@ -21,7 +21,7 @@ from schemas.step import SpanRef, Step, Usage
 
 
 class DetectorConfig(BaseModel):
-    """Settings of a detector as they stand in the YAML under `processors::NAME`; every one has a default and a unit in its name."""
+    """Settings of a detector as they stand under `processors::NAME`; each has a default and a unit in its name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,7 +55,7 @@ StateT = TypeVar("StateT", bound=msgspec.Struct)
 class Detector(ABC, Generic[ConfigT, ItemT, StateT]):
     """A pure fold over the steps of one run.
 
-    `Item` is all that is remembered of a step while it may still be reordered: make it small (array_like, hashes, not texts).
+    `Item` is all that is remembered of a step while it may still be reordered: array_like, small, hashes before texts.
     `State` is the fold's memory: a mutable array_like Struct whose size is bounded whatever the run's length,
     that survives msgpack there and back unchanged.
     Bump `version` when the same steps would give other findings; a stored state of another version is dropped.
@@ -83,22 +83,22 @@ class Detector(ABC, Generic[ConfigT, ItemT, StateT]):
 
     @abstractmethod
     def observe(self, state: StateT, at: At, item: ItemT) -> Sequence[Finding]:
-        """Take the next item of the run, change `state` in place, and return the episodes that began, changed or closed.
+        """Take the next item, change `state` in place, and return the episodes that began, changed or closed.
 
-        An episode is returned whenever its figures change; the runtime decides what is worth publishing (`Finding.stage`).
+        An episode is returned whenever its figures change; `Finding.stage` says what is worth publishing.
         Cost must not depend on how many items came before.
         """
 
-    def deadline(self, state: StateT) -> int | None:
+    def deadline(self, state: StateT) -> int | None:  # noqa: ARG002  # for subclasses
         """Say at which bus time (ns) to be woken if nothing comes; None for never."""
         return None
 
-    def on_deadline(self, state: StateT, now_ns: int) -> Sequence[Finding]:
-        """Bus time has passed the deadline; change `state` so that the deadline moves on, and return what that shows."""
+    def on_deadline(self, state: StateT, now_ns: int) -> Sequence[Finding]:  # noqa: ARG002  # as above
+        """Wake up after the deadline; change `state` so that the deadline moves on, and return what that shows."""
         return ()
 
-    def finish(self, state: StateT) -> Sequence[Finding]:
-        """The run ended. Return episodes whose figures change by that; the runtime closes the open ones by itself."""
+    def finish(self, state: StateT) -> Sequence[Finding]:  # noqa: ARG002  # as above
+        """Return the episodes whose figures change because the run ended; the runtime closes the open ones."""
         return ()
 
 

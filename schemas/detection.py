@@ -29,7 +29,7 @@ class Fix(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One episode as a detector sees it now; reported again under the same `fingerprint` and `first` it replaces itself.
+    """One episode as a detector sees it now; told again under the same `fingerprint` and `first` it replaces itself.
 
     Together `type`, `fingerprint` and `first` say which episode it is: they become the detection's id.
     `spans` begins with the first span of the evidence and ends with the span that crossed the line

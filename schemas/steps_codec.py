@@ -9,7 +9,7 @@ import msgspec
 from schemas.step import STEP_SCHEMA, Step
 
 
-class UnknownStepSchema(ValueError):
+class UnknownStepSchema(ValueError):  # noqa: N818  # named by what the reader should know
     """A record was written by a version this one does not know."""
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 
@@ -20,7 +21,7 @@ class BusError(Exception):
     """The bus did not do what was asked."""
 
 
-class BusUnavailable(BusError):
+class BusUnavailable(BusError):  # noqa: N818  # named by what the caller should know
     """Nothing was written; try again later."""
 
     def __init__(self, reason: str, retry_after_seconds: float = 1.0) -> None:
@@ -28,7 +29,7 @@ class BusUnavailable(BusError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class RecordTooLarge(BusError):
+class RecordTooLarge(BusError):  # noqa: N818  # as above
     """A record is larger than its topic takes. Fields: topic, size, limit in bytes."""
 
     def __init__(self, topic: str, size: int, limit: int) -> None:
@@ -36,7 +37,7 @@ class RecordTooLarge(BusError):
         self.topic, self.size, self.limit = topic, size, limit
 
 
-class Fenced(BusError):
+class Fenced(BusError):  # noqa: N818  # as above
     """Another member of the group took over; stop without committing."""
 
 
@@ -44,17 +45,17 @@ Headers = Mapping[str, bytes]
 
 
 class Outgoing(NamedTuple):
-    """A record to publish. `partition` None means: by murmur2 of the key, partition 0 for an empty key."""
+    """A record to publish. Without a `partition` murmur2 of the key decides, partition 0 for an empty key."""
 
     topic: str
     key: str
     value: bytes
-    headers: Headers = {}
+    headers: Headers = MappingProxyType({})
     partition: int | None = None
 
 
 class Record(NamedTuple):
-    """A record as consumers get it. `append_ns` is bus time: when it was appended, Unix ns, never decreasing in a partition."""
+    """A record as consumers get it. `append_ns` is bus time: Unix ns at append, never decreasing in a partition."""
 
     topic: str
     partition: int
@@ -66,14 +67,14 @@ class Record(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one poll returned; empty when nothing came in time. `now_ns` is bus time now, at or after every record in it."""
+    """What one poll returned; empty when nothing came in time. `now_ns` is bus time, at or after every record in it."""
 
     records: Sequence[Record]
     now_ns: int
 
 
 class StateChange(NamedTuple):
-    """A change of keyed state; value None deletes. `due_ns` is when the owner wants to see the key again (bus time)."""
+    """A change of keyed state; value None deletes. `due_ns`: when the owner wants to see the key again (bus time)."""
 
     store: str
     key: str
@@ -100,13 +101,20 @@ class State(Protocol):
 class Consumer(Protocol):
     """One member of a group. Owned by one thread."""
 
-    state: State
+    @property
+    def state(self) -> State:
+        """Give the group's keyed state."""
 
     def poll(self, max_records: int = 500, max_bytes: int = 8_388_608, timeout_seconds: float = 0.5) -> Batch:
         """Wait for records after those polled last; returns early when some are there."""
 
-    def commit(self, outputs: Sequence[Outgoing] = (), changes: Sequence[StateChange] = ()) -> None:
-        """Commit outputs, state changes and the offsets of everything polled so far, all or nothing, durably."""
+    def commit(
+        self, outputs: Sequence[Outgoing] = (), changes: Sequence[StateChange] = (), offsets: bool = True
+    ) -> None:
+        """Commit outputs, state changes and, unless `offsets` is False, the offsets of everything polled so far.
+
+        All or nothing, and durable on return. Raises BusUnavailable (later) or Fenced (stop).
+        """
 
     def rewind(self) -> None:
         """Forget what was polled since the last commit, so that it is polled again."""
@@ -131,7 +139,7 @@ class Bus(Protocol):
         """Join a group; a group that is new starts at the oldest record."""
 
     def partitions(self, topic: str) -> int:
-        """Number of partitions of a topic."""
+        """Say how many partitions a topic has."""
 
     def now_ns(self) -> int:
         """Bus time now: never decreases, also across restarts."""
@@ -153,16 +161,17 @@ class Handled(NamedTuple):
 class Stage(Protocol):
     """A component that reads topics and writes topics: normaliser, processors, sinks, healing.
 
-    One driver (`collector/stages.py`) polls, calls `handle`, and commits. A stage never raises for a bad record: it counts it
-    and puts a dead letter (`collector/bus/dead_letters.py`) among its outputs. What it raises means "later":
-    the driver rewinds, calls `restore` and tries again with back-off, so caches must be rebuilt by `restore` alone.
+    One driver (`collector/stages.py`) polls, calls `handle`, and commits.
+    A stage never raises for a bad record: it counts it and puts a dead letter (`collector/bus/dead_letters.py`)
+    among its outputs. What it raises means "later": the driver rewinds, calls `restore` and tries again with
+    back-off, so caches must be rebuilt by `restore` alone.
     """
 
     group: str
     topics: Sequence[str]
 
     def restore(self, state: State) -> None:
-        """Forget everything in memory and start from the committed state. Called before the first batch and after a failed commit."""
+        """Start from the committed state alone. Called before the first batch and after a failed commit."""
 
     def handle(self, batch: Batch, state: State) -> Handled:
         """Handle a batch. It may be empty: then only bus time has passed."""

@@ -1,0 +1,254 @@
+"""The embedded bus: a durable log in one SQLite file, written by one thread that commits in groups.
+
+Whatever waits while a commit is under way goes into the next one, so latency is one or two fsyncs
+and throughput grows with load. Consumers read on connections of their own; WAL lets them.
+Other processes may publish to the same file (the command line does), so offsets are read inside each transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import zstandard
+
+from collector.bus import embedded_log as log
+from collector.bus import retention
+from collector.bus.embedded_consumer import EmbeddedConsumer
+from collector.bus.embedded_log import Head
+from collector.bus.murmur2 import partition_of
+from collector.bus.protocol import BusUnavailable, Fenced, Outgoing, StateChange
+from schemas.topics import TOPICS, Topic
+
+T = TypeVar("T")
+
+COMMIT_TRANSACTIONS = 512
+"""How many waiting writes one commit takes at most."""
+RETENTION_EVERY_SECONDS = 30.0
+DISK_FULL_RETRY_SECONDS = 5.0
+
+
+class Write(NamedTuple):
+    """One write that commits or fails as a whole; `group` is None for a plain publish."""
+
+    done: Future[None]
+    records: Sequence[Outgoing]
+    group: str | None = None
+    epoch: int = 0
+    changes: Sequence[StateChange] = ()
+    offsets: Mapping[tuple[str, int], int] = {}
+
+
+class BusClock:
+    """Bus time: the wall clock where it moves forward, the monotonic clock where somebody set the wall clock back."""
+
+    def __init__(self, at_least_ns: int) -> None:
+        self._anchor_ns = max(time.time_ns(), at_least_ns)
+        self._anchor_monotonic = time.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """Say what time it is; never earlier than before."""
+        passed = self._anchor_ns + time.monotonic_ns() - self._anchor_monotonic
+        return max(passed, time.time_ns())
+
+
+class EmbeddedBus:
+    """A bus in a folder. `max_bytes` bounds what unread records may take; above it publishing is refused."""
+
+    def __init__(
+        self,
+        folder: Path,
+        partitions: int = 1,
+        fsync: bool = True,
+        max_bytes: int = 10 * 1024**3,
+        topics: Sequence[Topic] = TOPICS,
+        prefix: str = "",
+    ) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = folder / "bus.sqlite"
+        self._topics = {topic.name: topic for topic in topics}
+        self._prefix = prefix
+        self._max_bytes = max_bytes
+        self._connection = log.connect(self._path, fsync)
+        self._partitions = self._create(topics, partitions)
+        self._clock = BusClock(log.read_clock(self._connection))
+        self._held = sum(head.size for head in log.read_heads(self._connection).values())
+        self._groups: set[str] = set()
+        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._queue: deque[Write] = deque()
+        self._closing = False
+        self._wake = threading.Condition()
+        self._appended = threading.Condition()
+        self._generation = 0
+        self._writer = threading.Thread(target=self._run, name="bus-writer", daemon=True)
+        self._writer.start()
+
+    # --- the protocol ---
+
+    def publish(self, records: Sequence[Outgoing]) -> Future[None]:
+        """Append records together; see `Bus.publish`."""
+        done: Future[None] = Future()
+        if self._held > self._max_bytes:
+            done.set_exception(BusUnavailable(f"the bus holds {self._held} bytes that are still to be read", 5.0))
+            return done
+        self.write(Write(done, records))
+        return done
+
+    def consumer(self, group: str, topics: Sequence[str]) -> EmbeddedConsumer:
+        """Join a group; see `Bus.consumer`. An older member of the group is fenced."""
+        connection = log.connect(self._path)
+        connection.execute("BEGIN IMMEDIATE")
+        epoch = log.take_over(connection, group)
+        assigned = [(topic, part) for topic in topics for part in range(self.partitions(topic))]
+        log.begin_offsets(connection, group, assigned)
+        connection.execute("COMMIT")
+        self._groups.add(group)
+        return EmbeddedConsumer(self, group, epoch, assigned, connection)
+
+    def partitions(self, topic: str) -> int:
+        """Say how many partitions a topic has."""
+        return self._partitions[topic]
+
+    def now_ns(self) -> int:
+        """Bus time now."""
+        return self._clock.now_ns()
+
+    def backlog_bytes(self) -> int:
+        """Bytes held by the log."""
+        return self._held
+
+    def close(self) -> None:
+        """Write what was accepted, then close the file."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        self._writer.join()
+        self._connection.close()
+
+    # --- for consumers ---
+
+    def write(self, write: Write) -> None:
+        """Queue a write."""
+        with self._wake:
+            if self._closing:
+                write.done.set_exception(BusUnavailable("the bus is closing"))
+                return
+            self._queue.append(write)
+            self._wake.notify()
+
+    def generation(self) -> int:
+        """Count the commits so far; a change means that there may be something new to read."""
+        return self._generation
+
+    def wait_for_append(self, since: int, timeout_seconds: float) -> None:
+        """Wait until something was committed after generation `since`, or the time is over."""
+        with self._appended:
+            self._appended.wait_for(lambda: self._generation != since or self._closing, timeout_seconds)
+
+    # --- the writer thread ---
+
+    def _create(self, topics: Sequence[Topic], partitions: int) -> dict[str, int]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        made = {topic.name: log.create_topic(self._connection, topic.name, partitions) for topic in topics}
+        self._connection.execute("COMMIT")
+        return made
+
+    def _run(self) -> None:
+        next_retention = time.monotonic() + RETENTION_EVERY_SECONDS
+        while True:
+            writes = self._take(max(0.0, next_retention - time.monotonic()))
+            if writes:
+                self._commit(writes)
+            elif self._closing:
+                return
+            if time.monotonic() >= next_retention or self._held > self._max_bytes:
+                self._retain()
+                next_retention = time.monotonic() + RETENTION_EVERY_SECONDS
+
+    def _take(self, timeout_seconds: float) -> list[Write]:
+        with self._wake:
+            self._wake.wait_for(lambda: self._queue or self._closing, timeout_seconds)
+            count = min(len(self._queue), COMMIT_TRANSACTIONS)
+            return [self._queue.popleft() for _ in range(count)]
+
+    def _commit(self, writes: Sequence[Write]) -> None:
+        """Commit writes in one transaction; where that fails none of them happened, and each future says so."""
+        try:
+            failures = self._transact(lambda: self._write_all(writes))
+        except sqlite3.Error as error:
+            failed = BusUnavailable(f"cannot write the bus: {error}", DISK_FULL_RETRY_SECONDS)
+            for write in writes:
+                write.done.set_exception(failed)
+            return
+        for write, failure in zip(writes, failures, strict=True):
+            if failure is None:
+                write.done.set_result(None)
+            else:
+                write.done.set_exception(failure)
+        self._announce()
+
+    def _announce(self) -> None:
+        with self._appended:
+            self._generation += 1
+            self._appended.notify_all()
+
+    def _transact(self, body: Callable[[], T]) -> T:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = body()
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _write_all(self, writes: Sequence[Write]) -> list[Fenced | None]:
+        heads, now_ns = log.read_heads(self._connection), max(self.now_ns(), log.read_clock(self._connection))
+        changed: dict[tuple[str, int], Head] = {}
+        failures = [self._write_one(write, heads, changed, now_ns) for write in writes]
+        log.write_heads(self._connection, changed)
+        log.write_clock(self._connection, now_ns)
+        self._held = sum(head.size for head in heads.values())
+        return failures
+
+    def _write_one(
+        self,
+        write: Write,
+        heads: dict[tuple[str, int], Head],
+        changed: dict[tuple[str, int], Head],
+        now_ns: int,
+    ) -> Fenced | None:
+        if write.group is not None and log.epoch(self._connection, write.group) != write.epoch:
+            return Fenced(f"another member of the group {write.group} took over")
+        for record in write.records:
+            place = (record.topic, self._partition(record))
+            head = heads[place]
+            size = log.append(self._connection, record, place[1], head.next_offset, now_ns, self._compressor)
+            heads[place] = changed[place] = Head(head.next_offset + 1, head.size + size)
+        if write.group is not None:
+            log.change_state(self._connection, write.group, write.changes)
+            log.write_offsets(self._connection, write.group, write.offsets)
+        return None
+
+    def _partition(self, record: Outgoing) -> int:
+        if record.partition is not None:
+            return record.partition
+        return partition_of(record.key, self._partitions[record.topic])
+
+    def _retain(self) -> None:
+        try:
+            self._held = self._transact(
+                lambda: retention.retain(
+                    self._connection, self._topics, self._groups, self.now_ns(), self._held, self._max_bytes
+                )
+            )
+        except sqlite3.Error:
+            # Nothing is lost by keeping records longer; the next round tries again and a full disk shows in publish.
+            return

@@ -1,0 +1,148 @@
+"""One member of a group on the embedded bus: reads on its own connection, commits through the bus's writer thread."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+import zstandard
+
+from collector.bus import embedded_log as log
+from collector.bus.protocol import Batch, Outgoing, Record, StateChange
+
+if TYPE_CHECKING:
+    from collector.bus.embedded import EmbeddedBus
+
+OTHER_PROCESSES_SECONDS = 0.2
+"""How often to look for what other processes appended; our own appends wake a reader at once."""
+
+
+class EmbeddedState:
+    """Keyed state of one group, read from the last commit."""
+
+    def __init__(self, connection: sqlite3.Connection, group: str) -> None:
+        self._connection = connection
+        self._group = group
+
+    def get(self, store: str, key: str) -> bytes | None:
+        """Read one key."""
+        row = self._connection.execute(
+            "SELECT value FROM state WHERE grp = ? AND store = ? AND key = ?", (self._group, store, key)
+        ).fetchone()
+        return row[0] if row else None
+
+    def scan(self, store: str, prefix: str = "") -> Iterable[tuple[str, bytes]]:
+        """Read all keys that begin with a prefix, in key order."""
+        return self._connection.execute(
+            "SELECT key, value FROM state WHERE grp = ? AND store = ? AND key >= ? AND key < ? ORDER BY key",
+            (self._group, store, prefix, prefix + "\U0010ffff"),
+        ).fetchall()
+
+    def due(self, store: str, until_ns: int, limit: int) -> Sequence[str]:
+        """List keys that are due, earliest first."""
+        rows = self._connection.execute(
+            "SELECT key FROM state WHERE grp = ? AND store = ? AND due_ns <= ? ORDER BY due_ns LIMIT ?",
+            (self._group, store, until_ns, limit),
+        )
+        return [key for (key,) in rows]
+
+    def count(self, store: str) -> int:
+        """Count the keys of a store."""
+        row = self._connection.execute(
+            "SELECT count(*) FROM state WHERE grp = ? AND store = ?", (self._group, store)
+        ).fetchone()
+        return int(row[0])
+
+
+class EmbeddedConsumer:
+    """Reads the partitions it is assigned, in the order records were appended."""
+
+    def __init__(
+        self,
+        bus: EmbeddedBus,
+        group: str,
+        epoch: int,
+        assigned: Sequence[tuple[str, int]],
+        connection: sqlite3.Connection,
+    ) -> None:
+        self._bus = bus
+        self._group = group
+        self._epoch = epoch
+        self._assigned = assigned
+        self._connection = connection
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._positions: dict[tuple[str, int], int] = {}
+        self.state = EmbeddedState(connection, group)
+        self.rewind()
+
+    def poll(self, max_records: int = 500, max_bytes: int = 8_388_608, timeout_seconds: float = 0.5) -> Batch:
+        """Wait for records; see `Consumer.poll`."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            seen, now_ns = self._bus.generation(), self._bus.now_ns()
+            records, all_read = self._read(max_records, max_bytes)
+            left = deadline - time.monotonic()
+            if records or left <= 0:
+                # While there is more to read, time is the records' own: deadlines must not overtake the backlog.
+                return Batch(records, now_ns if all_read else records[-1].append_ns)
+            self._bus.wait_for_append(seen, min(left, OTHER_PROCESSES_SECONDS))
+
+    def commit(
+        self, outputs: Sequence[Outgoing] = (), changes: Sequence[StateChange] = (), offsets: bool = True
+    ) -> None:
+        """Commit; see `Consumer.commit`."""
+        from collector.bus.embedded import Write
+
+        positions = dict(self._positions) if offsets else {}
+        moved = {place: offset for place, offset in positions.items() if offset != self._committed.get(place)}
+        if not (outputs or changes or moved):
+            return
+        done: Future[None] = Future()
+        self._bus.write(Write(done, outputs, self._group, self._epoch, changes, moved))
+        done.result()
+        self._committed.update(moved)
+
+    def rewind(self) -> None:
+        """Go back to the last commit."""
+        self._committed = log.read_offsets(self._connection, self._group)
+        self._positions = {place: self._committed.get(place, 0) for place in self._assigned}
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Read on from an offset."""
+        self._positions[topic, partition] = offset
+
+    def lag(self) -> Mapping[str, int]:
+        """Count per topic the records not yet committed."""
+        heads = log.read_heads(self._connection)
+        lags: dict[str, int] = {}
+        for topic, part in self._assigned:
+            behind = heads[topic, part].next_offset - self._committed.get((topic, part), 0)
+            lags[topic] = lags.get(topic, 0) + behind
+        return lags
+
+    def close(self) -> None:
+        """Close the reading connection."""
+        self._connection.close()
+
+    def _read(self, max_records: int, max_bytes: int) -> tuple[list[Record], bool]:
+        """Read what is there, oldest first; also say whether that was all."""
+        records: list[Record] = []
+        all_read = True
+        share = max(1, max_bytes // max(1, len(self._assigned)))
+        for topic, part in self._assigned:
+            all_read = self._read_partition(topic, part, max_records, share, records) and all_read
+        records.sort(key=lambda record: record.append_ns)
+        return records, all_read
+
+    def _read_partition(self, topic: str, part: int, limit: int, max_bytes: int, into: list[Record]) -> bool:
+        place, size, count = (topic, part), 0, 0
+        for stored in log.read(self._connection, topic, part, self._positions[place], limit, self._decompressor):
+            into.append(stored.record)
+            self._positions[place] = stored.record.offset + 1
+            count, size = count + 1, size + len(stored.record.value)
+            if size >= max_bytes:
+                return False
+        return count < limit

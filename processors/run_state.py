@@ -1,0 +1,177 @@
+"""All that is kept of one live run: its window, what was published of it, and what is known of it as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from processors.fold import FoldCodec
+from processors.run_window import Entry, Order, RunWindow
+from schemas.step import Step
+
+STATE_SCHEMA = 1
+
+Fact = tuple[Order, str]
+
+
+class Published(msgspec.Struct, array_like=True):
+    """What was last published of one episode."""
+
+    version: int
+    status: str
+    stage: int
+    digest: int
+    whose: int
+    detection_id: str
+    trace_id: str
+    crossing_span: str
+    agent: str
+
+
+class Facts(msgspec.Struct, array_like=True):
+    """What the earliest step that says so says of the whole run; so the order of arrival does not matter."""
+
+    service: Fact | None = None
+    framework: Fact | None = None
+    conversation_id: Fact | None = None
+
+    def learn(self, step: Step) -> bool:
+        """Take in what a step says; returns whether that changed anything."""
+        before = (self.service, self.framework, self.conversation_id)
+        self.service = _earliest(self.service, step.order, step.service)
+        self.framework = _earliest(self.framework, step.order, step.framework)
+        self.conversation_id = _earliest(self.conversation_id, step.order, step.conversation_id)
+        return before != (self.service, self.framework, self.conversation_id)
+
+
+def _earliest(known: Fact | None, order: Order, value: str) -> Fact | None:
+    if not value or (known is not None and known[0] < order):
+        return known
+    return (order, value)
+
+
+class StoredEntry(msgspec.Struct, array_like=True):
+    """An entry as it is stored: each detector decodes its own item."""
+
+    start_ns: int
+    end_ns: int
+    span_id: str
+    trace_id: str
+    seen_ns: int
+    agent: str
+    items: list[msgspec.Raw]
+    billed: bytes = b""
+
+
+class Stored(msgspec.Struct, array_like=True):
+    """A run as it is stored. `detectors` names each with its version: a fold of another version is begun anew."""
+
+    schema: int
+    detectors: list[str]
+    tenant: str
+    run_id: str
+    base: list[bytes]
+    entries: list[Entry] | list[StoredEntry]
+    frontier: Order | None
+    published: list[dict[str, Published]]
+    facts: Facts
+    last_seen_ns: int
+    root_ended: bool
+
+
+class RunState:
+    """A live run."""
+
+    def __init__(self, tenant: str, run_id: str, codecs: Sequence[FoldCodec]) -> None:
+        self.tenant = tenant
+        self.run_id = run_id
+        self.window = RunWindow(codecs)
+        self.published: list[dict[str, Published]] = [{} for _ in codecs]
+        self.facts = Facts()
+        self.last_seen_ns = 0
+        self.root_ended = False
+
+    def agent_of(self, crossing_span: str, otherwise: str) -> str:
+        """Say whose step a span is by what is known now."""
+        entry = self.window.by_span.get(crossing_span)
+        return entry.agent if entry is not None and entry.agent else otherwise
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class _Head(msgspec.Struct, array_like=True):
+    schema: int
+    detectors: list[str]
+
+
+class RunStateCodec:
+    """Takes runs out as bytes and puts them back."""
+
+    def __init__(self, codecs: Sequence[FoldCodec]) -> None:
+        self._codecs = codecs
+        self._names = [f"{codec.detector.name}/{codec.detector.version}" for codec in codecs]
+        self._head = msgspec.msgpack.Decoder(_Head)
+        self._decoder = msgspec.msgpack.Decoder(_StoredBack)
+
+    def pack(self, run: RunState) -> bytes:
+        """Take a run out."""
+        stored = Stored(
+            STATE_SCHEMA,
+            self._names,
+            run.tenant,
+            run.run_id,
+            run.window.base(),
+            run.window.entries,
+            run.window.frontier,
+            run.published,
+            run.facts,
+            run.last_seen_ns,
+            run.root_ended,
+        )
+        return _encoder.encode(stored)
+
+    def unpack(self, data: bytes) -> RunState | None:
+        """Put a run back; None where it was written by other detectors or versions than these."""
+        head = self._head.decode(data)
+        if head.schema != STATE_SCHEMA or head.detectors != self._names:
+            return None
+        stored = self._decoder.decode(data)
+        run = RunState(stored.tenant, stored.run_id, self._codecs)
+        run.window = RunWindow(self._codecs, stored.base)
+        run.window.refill((self._entry(entry) for entry in stored.entries), stored.frontier)
+        run.window.touched.clear()
+        run.published, run.facts = stored.published, stored.facts
+        run.last_seen_ns, run.root_ended = stored.last_seen_ns, stored.root_ended
+        return run
+
+    def _entry(self, stored: StoredEntry) -> Entry:
+        items = tuple(
+            None if bytes(raw) == b"\xc0" else codec.decode_item(raw)
+            for codec, raw in zip(self._codecs, stored.items, strict=True)
+        )
+        return Entry(
+            stored.start_ns,
+            stored.end_ns,
+            stored.span_id,
+            stored.trace_id,
+            stored.seen_ns,
+            stored.agent,
+            items,
+            stored.billed,
+        )
+
+
+class _StoredBack(msgspec.Struct, array_like=True):
+    schema: int
+    detectors: list[str]
+    tenant: str
+    run_id: str
+    base: list[bytes]
+    entries: list[StoredEntry]
+    frontier: Order | None
+    published: list[dict[str, Published]]
+    facts: Facts
+    last_seen_ns: int
+    root_ended: bool

@@ -1,0 +1,118 @@
+"""The embedded bus: the contract of every bus, and what is its own (one file, retention, kill -9)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bus_contract import BusContract, OpenBus, keys_by_partition, read_all, records
+
+from collector.bus import embedded
+from collector.bus.embedded import EmbeddedBus
+from collector.bus.protocol import BusUnavailable, Outgoing
+from schemas.topics import POLICIES, Topic
+
+WRITER = """
+import sys, pathlib
+from collector.bus.embedded import EmbeddedBus
+from collector.bus.protocol import Outgoing
+bus = EmbeddedBus(pathlib.Path(sys.argv[1]))
+number = 0
+while True:
+    bus.publish([Outgoing("usage", "k", str(number).encode())]).result()
+    print(number, flush=True)
+    number += 1
+"""
+
+
+@pytest.fixture
+def open_bus(tmp_path: Path) -> OpenBus:
+    return lambda: EmbeddedBus(tmp_path / "bus")
+
+
+class TestEmbeddedBus(BusContract):
+    """The embedded bus is a bus."""
+
+
+def test_records_of_one_key_stay_on_one_partition(tmp_path: Path) -> None:
+    bus = EmbeddedBus(tmp_path, partitions=4)
+    keys = [f"tenant/{number}" for number in range(40)]
+    bus.publish([Outgoing("usage", key, b"v") for key in keys * 2]).result(5)
+    by_partition = keys_by_partition(bus.consumer("g", ["usage"]).poll(timeout_seconds=1.0).records)
+    assert sorted(key for held in by_partition.values() for key in held) == sorted(keys)
+    assert len(by_partition) == 4
+    bus.close()
+
+
+def test_the_number_of_partitions_of_a_topic_is_fixed_for_its_life(tmp_path: Path) -> None:
+    EmbeddedBus(tmp_path, partitions=3).close()
+    bus = EmbeddedBus(tmp_path, partitions=5)
+    assert bus.partitions("usage") == 3
+    bus.close()
+
+
+def test_another_process_killed_while_writing_loses_nothing_it_was_told_is_safe(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    acknowledged = _read_lines(process, 50)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    bus = EmbeddedBus(tmp_path)
+    kept = read_all(bus, "g")
+    assert kept[:50] == [str(number).encode() for number in range(50)]
+    assert acknowledged == [str(number) for number in range(50)]
+    assert len(set(kept)) == len(kept)
+    bus.close()
+
+
+def _read_lines(process: subprocess.Popen[str], count: int) -> list[str]:
+    lines: Iterator[str] = iter(process.stdout or ())
+    return [next(lines).strip() for _ in range(count)]
+
+
+def test_a_full_bus_refuses_with_a_delay_until_its_readers_caught_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "RETENTION_EVERY_SECONDS", 0.01)
+    bus = EmbeddedBus(tmp_path, max_bytes=2_000)
+    consumer = bus.consumer("g", ["usage"])
+    bus.publish(records(os.urandom(5_000))).result(5)
+    with pytest.raises(BusUnavailable) as refused:
+        bus.publish(records(b"x")).result(5)
+    assert refused.value.retry_after_seconds > 0
+    assert len(consumer.poll(timeout_seconds=1.0).records) >= 1
+    consumer.commit()
+    for _ in range(200):
+        if bus.backlog_bytes() <= 2_000:
+            break
+        consumer.poll(timeout_seconds=0.02)
+    bus.publish(records(b"fits again")).result(5)
+    bus.close()
+
+
+def test_a_compacted_topic_keeps_the_last_record_of_each_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "RETENTION_EVERY_SECONDS", 0.01)
+    bus = EmbeddedBus(tmp_path, topics=[Topic(POLICIES, 0, compacted=True)])
+    for value in (b"1", b"2", b"3"):
+        bus.publish([Outgoing(POLICIES, "a", value), Outgoing(POLICIES, "b", value)]).result(5)
+    for _ in range(200):
+        kept = read_all(bus, "reader", POLICIES)
+        if kept == [b"3", b"3"]:
+            break
+    assert kept == [b"3", b"3"]
+    bus.close()
+
+
+def test_records_nobody_has_read_survive_their_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "RETENTION_EVERY_SECONDS", 0.01)
+    bus = EmbeddedBus(tmp_path, topics=[Topic("usage", 0)])
+    reader = bus.consumer("slow", ["usage"])
+    bus.publish(records(b"1", b"2")).result(5)
+    for _ in range(5):
+        bus.publish(records(b"more")).result(5)
+    assert [record.value for record in reader.poll(timeout_seconds=1.0).records][:2] == [b"1", b"2"]
+    bus.close()
