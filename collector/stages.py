@@ -26,7 +26,10 @@ STARTING, RUNNING, FAILING, STOPPED, FENCED = "starting", "running", "failing", 
 class StageThread:
     """One stage in a thread of its own. `status` and `error` are what health shows."""
 
-    def __init__(self, stage: Stage, bus: Bus, on_fenced: Callable[[str], None], max_records: int = 500) -> None:
+    def __init__(
+        self, name: str, stage: Stage, bus: Bus, on_fenced: Callable[[str], None], max_records: int = 500
+    ) -> None:
+        self.name = name
         self.stage = stage
         self.status = STARTING
         self.error = ""
@@ -34,12 +37,17 @@ class StageThread:
         self._on_fenced = on_fenced
         self._max_records = max_records
         self._failures = 0
+        self._behind = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stage-{stage.group}", daemon=True)
 
     def start(self) -> None:
         """Join the group and begin."""
         self._thread.start()
+
+    def behind(self) -> bool:
+        """Say whether there was something to read at the last look."""
+        return self._behind
 
     def stop(self) -> None:
         """Ask the stage to finish the batch it is at."""
@@ -76,6 +84,7 @@ class StageThread:
         batch = Batch((), 0)
         try:
             batch = consumer.poll(limit, timeout_seconds=POLL_SECONDS)
+            self._behind = bool(batch.records)
             handled = self.stage.handle(batch, consumer.state)
             consumer.commit(handled.outputs, handled.changes)
         except Fenced:

@@ -20,27 +20,47 @@ class CollectorCounter(Counter):
 # --- doors: the Collector's own names ---
 ACCEPTED_SPANS = CollectorCounter("otelcol_receiver_accepted_spans", "Spans made durable", ["receiver", "transport"])
 REFUSED_SPANS = CollectorCounter("otelcol_receiver_refused_spans", "Spans refused", ["receiver", "transport"])
-ACCEPTED_LOGS = CollectorCounter("otelcol_receiver_accepted_log_records", "Log records made durable", ["receiver", "transport"])
-REFUSED_LOGS = CollectorCounter("otelcol_receiver_refused_log_records", "Log records refused", ["receiver", "transport"])
-ACCEPTED_POINTS = CollectorCounter("otelcol_receiver_accepted_metric_points", "Metric points made durable", ["receiver", "transport"])
-REFUSED_POINTS = CollectorCounter("otelcol_receiver_refused_metric_points", "Metric points refused", ["receiver", "transport"])
+ACCEPTED_LOGS = CollectorCounter(
+    "otelcol_receiver_accepted_log_records", "Log records made durable", ["receiver", "transport"]
+)
+REFUSED_LOGS = CollectorCounter(
+    "otelcol_receiver_refused_log_records", "Log records refused", ["receiver", "transport"]
+)
+ACCEPTED_POINTS = CollectorCounter(
+    "otelcol_receiver_accepted_metric_points", "Metric points made durable", ["receiver", "transport"]
+)
+REFUSED_POINTS = CollectorCounter(
+    "otelcol_receiver_refused_metric_points", "Metric points refused", ["receiver", "transport"]
+)
 REFUSED_REQUESTS = CollectorCounter("tracemend_receiver_refused_requests", "Requests refused", ["transport", "reason"])
 SENT_SPANS = CollectorCounter("otelcol_exporter_sent_spans", "Spans in the store", ["exporter"])
 SENT_LOGS = CollectorCounter("otelcol_exporter_sent_log_records", "Log records in the store", ["exporter"])
-SEND_FAILED_SPANS = CollectorCounter("otelcol_exporter_send_failed_spans", "Inserts of spans that failed and are tried again", ["exporter"])
+SEND_FAILED_SPANS = CollectorCounter(
+    "otelcol_exporter_send_failed_spans", "Inserts of spans that failed and are tried again", ["exporter"]
+)
 
 # --- stages ---
 STAGE_RECORDS = CollectorCounter("tracemend_stage_records", "Records handled", ["stage"])
-STAGE_FAILURES = CollectorCounter("tracemend_stage_failures", "Batches that failed and are tried again", ["stage", "error"])
+STAGE_FAILURES = CollectorCounter(
+    "tracemend_stage_failures", "Batches that failed and are tried again", ["stage", "error"]
+)
 STAGE_LAG = Gauge("tracemend_stage_lag_records", "Records a stage has still to read", ["stage", "topic"])
-REPEATS = CollectorCounter("tracemend_repeated_records", "Records dropped because the same bytes came before", ["stage"])
-DEAD_LETTERS_TOTAL = CollectorCounter("tracemend_dead_letters", "Records put on the dead-letter topic", ["stage", "error"])
+REPEATS = CollectorCounter(
+    "tracemend_repeated_records", "Records dropped because the same bytes came before", ["stage"]
+)
+DEAD_LETTERS_TOTAL = CollectorCounter(
+    "tracemend_dead_letters", "Records put on the dead-letter topic", ["stage", "error"]
+)
 
 # --- normaliser ---
 STEPS = CollectorCounter("tracemend_normaliser_steps", "Steps published", ["dialect", "kind"])
 STEPS_REVISED = CollectorCounter("tracemend_normaliser_revised_steps", "Steps published again", ["reason"])
-STEPS_RETRACTED = CollectorCounter("tracemend_normaliser_retracted_steps", "Steps that were second reports of a call", ["reason"])
-NORMALISER_EVICTED = CollectorCounter("tracemend_normaliser_evicted", "Things the normaliser stopped waiting for", ["what", "reason"])
+STEPS_RETRACTED = CollectorCounter(
+    "tracemend_normaliser_retracted_steps", "Steps that were second reports of a call", ["reason"]
+)
+NORMALISER_EVICTED = CollectorCounter(
+    "tracemend_normaliser_evicted", "Things the normaliser stopped waiting for", ["what", "reason"]
+)
 
 # --- processors ---
 LATE_STEPS = CollectorCounter("tracemend_late_steps", "Steps that came too late to change a detection", ["processor"])
@@ -51,10 +71,16 @@ DETECTOR_ERRORS = CollectorCounter("tracemend_detector_errors", "Exceptions in a
 DETECTIONS_PUBLISHED = CollectorCounter("tracemend_detections", "Detection versions published", ["type", "status"])
 ESCALATED = CollectorCounter("tracemend_escalations", "Findings handed to the next tier", ["type"])
 UNKNOWN_MODELS = CollectorCounter("tracemend_unknown_models", "Models without a price, counted once each", ["model"])
-DETECTION_SECONDS = Histogram("tracemend_detection_seconds", "From a record's append to the detection it led to", ["detector"])
+DETECTION_SECONDS = Histogram(
+    "tracemend_detection_seconds", "From a record's append to the detection it led to", ["detector"]
+)
 
 # --- sinks and healing ---
 ROWS_INSERTED = CollectorCounter("tracemend_sink_rows", "Rows in the store", ["table"])
-SPANS_OUT_OF_RANGE = CollectorCounter("tracemend_sink_spans_out_of_range", "Spans dated outside what is kept", ["reason"])
-HEALING_DECISIONS = CollectorCounter("tracemend_healing_decisions", "What became of suggested fixes", ["decision", "reason"])
+SPANS_OUT_OF_RANGE = CollectorCounter(
+    "tracemend_sink_spans_out_of_range", "Spans dated outside what is kept", ["reason"]
+)
+HEALING_DECISIONS = CollectorCounter(
+    "tracemend_healing_decisions", "What became of suggested fixes", ["decision", "reason"]
+)
 POLICIES_IN_FORCE = Gauge("tracemend_policies", "Guard policies in force")

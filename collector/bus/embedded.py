@@ -111,6 +111,16 @@ class EmbeddedBus:
         self._groups.add(group)
         return EmbeddedConsumer(self, group, epoch, assigned, connection)
 
+    def reader(self, topics: Sequence[str]) -> EmbeddedConsumer:
+        """Read without a group; see `Bus.reader`."""
+        connection = log.connect(self._path)
+        assigned = [(topic, part) for topic in topics for part in range(self.partitions(topic))]
+        heads = log.read_heads(connection)
+        consumer = EmbeddedConsumer(self, "", 0, assigned, connection)
+        for topic, part in assigned:
+            consumer.seek(topic, part, heads[topic, part].next_offset)
+        return consumer
+
     def partitions(self, topic: str) -> int:
         """Say how many partitions a topic has."""
         return self._partitions[topic]

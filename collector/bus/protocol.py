@@ -138,6 +138,12 @@ class Bus(Protocol):
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
         """Join a group; a group that is new starts at the oldest record."""
 
+    def reader(self, topics: Sequence[str]) -> Consumer:
+        """Read topics without being a group: from where `seek` says, else only what is appended from now on.
+
+        Nothing is committed and retention does not wait.
+        """
+
     def partitions(self, topic: str) -> int:
         """Say how many partitions a topic has."""
 

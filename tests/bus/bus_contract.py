@@ -125,6 +125,16 @@ class BusContract:
         assert second.now_ns >= second.records[-1].append_ns >= first.now_ns
         bus.close()
 
+    def test_a_reader_sees_what_comes_after_it_or_goes_back_to_an_offset(self, open_bus: OpenBus) -> None:
+        bus = open_bus()
+        bus.publish(records(b"before")).result(5)
+        reader = bus.reader(["usage"])
+        bus.publish(records(b"after")).result(5)
+        assert [record.value for record in reader.poll(timeout_seconds=1.0).records] == [b"after"]
+        reader.seek("usage", 0, 0)
+        assert [record.value for record in reader.poll(timeout_seconds=1.0).records] == [b"before", b"after"]
+        bus.close()
+
     def test_lag_counts_what_is_not_committed(self, open_bus: OpenBus) -> None:
         bus = open_bus()
         bus.publish(records(b"1", b"2", b"3")).result(5)

@@ -1,0 +1,109 @@
+"""`tracemend up` and `tracemend run`: start the pipeline, show it, and drain it on the first signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+
+from collector.cli.configuration import load_settings
+from collector.cli.live_view import LiveView
+from collector.pipeline import Pipeline, StartError
+from collector.roles import Roles, UnknownRoleError
+from collector.running import DataDirBusyError
+from schemas.topics import DETECTIONS
+
+DRAIN_SECONDS = 8.0
+"""What a shutdown may take, all together; Ctrl-C exits within 10 s."""
+
+
+def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[str] | None = None) -> int:
+    """Run the pipeline in the foreground until SIGINT or SIGTERM; returns the exit status."""
+    settings = load_settings(config, set_, data_dir)
+    console = Console(stderr=True)
+    try:
+        pipeline = Pipeline(settings, Roles(only or ()))
+    except (UnknownRoleError, DataDirBusyError) as error:
+        console.print(f"tracemend: {error}", markup=False, highlight=False)
+        return 2
+    return asyncio.run(_run(pipeline, console))
+
+
+async def _run(pipeline: Pipeline, console: Console) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await pipeline.start()
+        await _until_stopped(pipeline, console, stop)
+    except StartError as error:
+        console.print(f"tracemend: {error}", markup=False, highlight=False)
+        return 1
+    finally:
+        _say(console, "draining")
+        await pipeline.stop(DRAIN_SECONDS)
+    if pipeline.failure:
+        console.print(f"tracemend: {pipeline.failure}", markup=False, highlight=False)
+        return 1
+    _say(console, "stopped")
+    return 0
+
+
+async def _until_stopped(pipeline: Pipeline, console: Console, stop: asyncio.Event) -> None:
+    for name, address in pipeline.doors().items():
+        _say(console, f"{name} on {address}")
+    _say(console, f"ready; data in {pipeline.data_dir}")
+    watcher = asyncio.create_task(_watch(pipeline, console))
+    failed = asyncio.create_task(pipeline.failed())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([failed, stopped, watcher], return_when=asyncio.FIRST_COMPLETED)
+    for task in (watcher, failed, stopped):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch(pipeline: Pipeline, console: Console) -> None:
+    """Show detections as they come: drawn on a terminal, as plain lines in a pipe."""
+    reader = pipeline.bus.reader([DETECTIONS])
+    try:
+        if console.is_terminal:
+            with LiveView(console, pipeline.doors()) as view:
+                while True:
+                    for document in await _new(reader):
+                        view.detection(document)
+                    view.draw()
+        while True:
+            for document in await _new(reader):
+                _say(console, detection_line(document))
+    finally:
+        reader.close()
+
+
+async def _new(reader: Any) -> list[dict[str, Any]]:
+    batch = await asyncio.to_thread(reader.poll, 200, timeout_seconds=0.5)
+    return [orjson.loads(record.value) for record in batch.records]
+
+
+def detection_line(document: dict[str, Any]) -> str:
+    """Write a detection as one plain log line."""
+    what = f"{document['type']} {document['status']} severity={document['severity']}"
+    where = f"confidence={document['confidence']:.2f} trace={document['trace_id']} id={document['id']}"
+    return f"detection {what} {where} {document['title']}"
+
+
+def _say(console: Console, line: str) -> None:
+    if console.is_terminal:
+        console.print(line, markup=False, highlight=False)
+    else:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+

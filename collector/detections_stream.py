@@ -1,0 +1,79 @@
+"""`GET /v1/detections/stream`: detections as server-sent events, resumable by `Last-Event-ID`.
+
+An event's id is its place on the bus, `partition:offset` joined by commas over the partitions read so far,
+so that a client which comes back gets what it missed, as far as the topic still holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from collector.bus.protocol import Bus, Consumer, Record
+from schemas.topics import DETECTIONS
+
+CLIENTS = 16
+"""Streams at a time; each takes a thread while it waits."""
+POLL_SECONDS = 1.0
+KEEP_ALIVE = b": still here\n\n"
+
+
+class DetectionsStream:
+    """Serves the stream. One instance for the whole server."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._clients = asyncio.Semaphore(CLIENTS)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one client until it goes away."""
+        try:
+            resume = parse_event_id(request.headers.get("Last-Event-ID", request.query.get("last_event_id", "")))
+        except ValueError:
+            return web.Response(status=400, text="Last-Event-ID is not one of ours: expected partition:offset,...\n")
+        if self._clients.locked():
+            return web.Response(status=503, text="too many streams are open\n", headers={"Retry-After": "5"})
+        async with self._clients:
+            return await self._stream(request, resume)
+
+    async def _stream(self, request: web.Request, resume: dict[int, int]) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
+        await response.prepare(request)
+        await response.write(KEEP_ALIVE)
+        reader = self._bus.reader([DETECTIONS])
+        try:
+            await self._send_all(response, reader, resume)
+        except (ConnectionResetError, asyncio.CancelledError):
+            return response
+        finally:
+            reader.close()
+        return response
+
+    async def _send_all(self, response: web.StreamResponse, reader: Consumer, resume: dict[int, int]) -> None:
+        places = dict(resume)
+        for partition, offset in resume.items():
+            reader.seek(DETECTIONS, partition, offset + 1)
+        while True:
+            batch = await asyncio.to_thread(reader.poll, 200, timeout_seconds=POLL_SECONDS)
+            await response.write(b"".join(events(batch.records, places)) or KEEP_ALIVE)
+
+
+def events(records: Iterable[Record], places: dict[int, int]) -> Iterable[bytes]:
+    """Write records as events, keeping `places` at the last offset of each partition."""
+    for record in records:
+        places[record.partition] = record.offset
+        place = ",".join(f"{partition}:{offset}" for partition, offset in sorted(places.items()))
+        yield b"id: " + place.encode() + b"\nevent: detection\ndata: " + record.value + b"\n\n"
+
+
+def parse_event_id(text: str) -> dict[int, int]:
+    """Read an event id; raises ValueError for what is not one."""
+    places: dict[int, int] = {}
+    for part in filter(None, text[:4_096].split(",")):
+        partition, _, offset = part.partition(":")
+        places[int(partition)] = int(offset)
+    return places

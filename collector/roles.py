@@ -1,0 +1,34 @@
+"""Roles: which parts of the pipeline a process runs (`tracemend run --only ROLE`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+RECEIVERS, NORMALISER, PROCESSORS, SINKS, HEALING = "receivers", "normaliser", "processors", "sinks", "healing"
+ROLES = (RECEIVERS, NORMALISER, PROCESSORS, SINKS, HEALING)
+
+
+class UnknownRoleError(ValueError):
+    """A role that does not exist; says which ones do."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"there is no role {role!r}: use {', '.join(ROLES)}, or one component as in processors/loop")
+        self.role = role
+
+
+class Roles:
+    """What one process runs; all of it where nothing is named."""
+
+    def __init__(self, only: Sequence[str] = ()) -> None:
+        for role in only:
+            if role.split("/", 1)[0] not in ROLES:
+                raise UnknownRoleError(role)
+        self._only = frozenset(only)
+
+    def runs(self, role: str, component: str = "") -> bool:
+        """Say whether this process runs a role, or one component of it."""
+        if not self._only or role in self._only:
+            return True
+        if component:
+            return f"{role}/{component}" in self._only
+        return any(named.startswith(f"{role}/") for named in self._only)
