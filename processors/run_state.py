@@ -86,7 +86,7 @@ class RunState:
     def __init__(self, tenant: str, run_id: str, codecs: Sequence[FoldCodec]) -> None:
         self.tenant = tenant
         self.run_id = run_id
-        self.window = RunWindow(codecs)
+        self.window = RunWindow(run_id, codecs)
         self.published: list[dict[str, Published]] = [{} for _ in codecs]
         self.facts = Facts()
         self.last_seen_ns = 0
@@ -139,7 +139,7 @@ class RunStateCodec:
             return None
         stored = self._decoder.decode(data)
         run = RunState(stored.tenant, stored.run_id, self._codecs)
-        run.window = RunWindow(self._codecs, stored.base)
+        run.window = RunWindow(stored.run_id, self._codecs, stored.base)
         run.window.refill((self._entry(entry) for entry in stored.entries), stored.frontier)
         run.window.touched.clear()
         run.published, run.facts = stored.published, stored.facts

@@ -24,7 +24,10 @@ Order = tuple[int, str]
 
 
 class Entry(msgspec.Struct, array_like=True):
-    """One step as the window keeps it: where it stands, whose it is, what each detector remembers of it."""
+    """One step as the window keeps it: where it stands, whose it is, what each detector remembers of it.
+
+    `trace_id` is empty where it is the run's id, as for most.
+    """
 
     start_ns: int
     end_ns: int
@@ -40,9 +43,9 @@ class Entry(msgspec.Struct, array_like=True):
         """Place within the run."""
         return (self.start_ns, self.span_id)
 
-    def at(self) -> At:
+    def at(self, run_id: str) -> At:
         """Say where this is, for a detector."""
-        return At(self.start_ns, self.end_ns, SpanRef(self.trace_id, self.span_id), self.agent)
+        return At(self.start_ns, self.end_ns, SpanRef(self.trace_id or run_id, self.span_id), self.agent)
 
 
 class DetectorFailure(Exception):  # noqa: N818  # it is reported, not raised
@@ -57,7 +60,8 @@ class DetectorFailure(Exception):  # noqa: N818  # it is reported, not raised
 class RunWindow:
     """The window of one run."""
 
-    def __init__(self, codecs: Sequence[FoldCodec], base: list[bytes] | None = None) -> None:
+    def __init__(self, run_id: str, codecs: Sequence[FoldCodec], base: list[bytes] | None = None) -> None:
+        self._run_id = run_id
         self._codecs = codecs
         self.folds = [codec.unpack(data) for codec, data in zip(codecs, base, strict=True)] if base else self._begin()
         self.entries: list[Entry] = []
@@ -164,7 +168,7 @@ class RunWindow:
         for number, (fold, item) in enumerate(zip(self.folds, entry.items, strict=True)):
             if item is None or fold.broken:
                 continue
-            at = at or entry.at()
+            at = at or entry.at(self._run_id)
             try:
                 self.touched.update((number, episode_key(finding)) for finding in fold.observe(at, item))
             except Exception as error:  # noqa: BLE001  # a detector's bug must not take the others down; it is reported

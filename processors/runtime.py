@@ -145,7 +145,8 @@ class Runtime:
         return tuple(detector.project(step) for detector in self._detectors)
 
     def _entry(self, step: Step, items: tuple[Any, ...], seen_ns: int, billed: bytes) -> Entry:
-        return Entry(step.start_ns, step.end_ns, step.span_id, step.trace_id, seen_ns, step.agent, items, billed)
+        trace_id = "" if step.trace_id == step.run_id else step.trace_id
+        return Entry(step.start_ns, step.end_ns, step.span_id, trace_id, seen_ns, step.agent, items, billed)
 
     def _is_late(self, run: RunState, step: Step, seen_ns: int) -> bool:
         """Say whether the run went on past this step's end longer ago than lateness allows."""

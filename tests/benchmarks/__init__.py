@@ -1,0 +1,1 @@
+"""Figures of this machine; `python -m tests.benchmarks` prints them."""
