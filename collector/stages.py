@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 from collector.bus.dead_letters import dead_letter
-from collector.bus.protocol import Batch, Bus, BusUnavailable, Consumer, Fenced, Stage
+from collector.bus.protocol import Batch, Bus, BusUnavailable, Consumer, Fenced, Handled, Stage
 from schemas.metrics import STAGE_FAILURES, STAGE_LAG
 
 POLL_SECONDS = 0.25
@@ -83,9 +83,9 @@ class StageThread:
         limit = 1 if self._failures > 1 else self._max_records
         batch = Batch((), 0)
         try:
-            batch = consumer.poll(limit, timeout_seconds=POLL_SECONDS)
+            batch = self._poll(consumer, limit)
             self._behind = bool(batch.records)
-            handled = self.stage.handle(batch, consumer.state)
+            handled = self._handle(batch, consumer)
             consumer.commit(handled.outputs, handled.changes)
         except Fenced:
             raise
@@ -101,11 +101,21 @@ class StageThread:
         STAGE_FAILURES.labels(stage=self.stage.group, error=type(error).__name__).inc()
         poison = self._failures > TRIES_PER_RECORD and len(batch.records) == 1 and not isinstance(error, BusUnavailable)
         if poison and not getattr(error, "later", False):
-            consumer.commit([dead_letter(batch.records[0], error, self.stage.group)])
+            self._give_up(consumer, batch, error)
             self._failures = 0
         consumer.rewind()
         self.stage.restore(consumer.state)
         self._stop.wait(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 12)))
+
+    def _poll(self, consumer: Consumer, limit: int) -> Batch:
+        return consumer.poll(limit, timeout_seconds=POLL_SECONDS)
+
+    def _handle(self, batch: Batch, consumer: Consumer) -> Handled:
+        return self.stage.handle(batch, consumer.state)
+
+    def _give_up(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
+        """Pass a record that can never be handled."""
+        consumer.commit([dead_letter(batch.records[0], error, self.stage.group)])
 
     def _show_lag(self, consumer: Consumer) -> None:
         for topic, records in consumer.lag().items():

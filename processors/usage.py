@@ -26,20 +26,19 @@ class Biller:
     def __call__(self, step: Step, before: bytes) -> tuple[bytes, Sequence[Outgoing]]:
         """Bill a step that is new, revised or retracted; `before` is what was billed for it, empty for nothing."""
         old = decode_usage(before) if before else None
-        records = usage_records(step, old, self._models)
-        now = records[-1] if records and records[-1].sign_seq % 2 else None if records else old
-        return encode_usage(now) if now else b"", [_outgoing(record) for record in records]
+        new = None if step.retracted else _charge(step, self._models)
+        if old is not None and new is not None and _same(old, new):
+            return before, ()
+        records = usage_records(old, new, step.revision)
+        return encode_usage(new) if new else b"", [_outgoing(record) for record in records]
 
 
-def usage_records(step: Step, old: UsageRecord | None, models: ModelCatalogue) -> list[UsageRecord]:
-    """List what has to be written so that the sum over a span is what its latest revision says.
+def usage_records(old: UsageRecord | None, new: UsageRecord | None, revision: int) -> list[UsageRecord]:
+    """List what has to be written so that the sum over a span is `new`, where `old` was written before.
 
-    Sequence numbers follow the revision: even ones take back, odd ones charge.
+    Sequence numbers follow the step's revision: even ones take back, odd ones charge.
     """
-    new = None if step.retracted else _charge(step, models)
-    if old is not None and new is not None and _same(old, new):
-        return []
-    records = [] if old is None else [taken_back(old, 2 * step.revision)]
+    records = [] if old is None else [taken_back(old, 2 * revision)]
     return records if new is None else [*records, new]
 
 

@@ -7,7 +7,7 @@ import msgspec
 USAGE_SCHEMA = 1
 
 
-class UnknownUsageSchema(ValueError):
+class UnknownUsageSchema(ValueError):  # noqa: N818  # named by what the reader should know
     """A record was written by a version this one does not know."""
 
 

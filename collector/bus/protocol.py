@@ -181,3 +181,22 @@ class Stage(Protocol):
 
     def handle(self, batch: Batch, state: State) -> Handled:
         """Handle a batch. It may be empty: then only bus time has passed."""
+
+
+class Delivery(Protocol):
+    """A component that writes outside the bus (a store), exactly once.
+
+    The driver fixes what a batch holds, durably, before `deliver` is called, and after a crash calls it again with
+    the same records and the same token, until it returns; only then the offsets are committed.
+    """
+
+    group: str
+    topics: Sequence[str]
+    max_records: int
+    flush_seconds: float
+
+    def restore(self, state: State) -> None:
+        """Start from the committed state alone. Called before the first batch and after a failure."""
+
+    def deliver(self, batch: Batch, token: str) -> Handled:
+        """Write a batch where it belongs; what was written under a token is not written again."""

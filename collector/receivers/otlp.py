@@ -1,0 +1,42 @@
+"""The OTLP receiver: its doors, started and stopped together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from collector.receivers.intake import Intake
+from collector.receivers.otlp_config import OtlpReceiverConfig
+from collector.receivers.otlp_grpc import OtlpGrpc
+from collector.receivers.otlp_http import OtlpHttp
+
+
+class OtlpReceiver:
+    """Both doors of one receiver."""
+
+    def __init__(self, config: OtlpReceiverConfig, intake: Intake) -> None:
+        grpc, http = config.protocols.grpc, config.protocols.http
+        self._grpc = OtlpGrpc(grpc, intake) if grpc is not None else None
+        self._http = OtlpHttp(http, intake) if http is not None else None
+
+    async def start(self) -> None:
+        """Open the doors; raises OSError or RuntimeError where an address is taken."""
+        if self._http is not None:
+            await self._http.start()
+        if self._grpc is not None:
+            await self._grpc.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Close the doors; requests under way are answered."""
+        if self._grpc is not None:
+            await self._grpc.stop(grace_seconds)
+        if self._http is not None:
+            await self._http.stop(grace_seconds)
+
+    def doors(self) -> Mapping[str, str]:
+        """Say where the doors are."""
+        doors: dict[str, str] = {}
+        if self._grpc is not None:
+            doors["otlp grpc"] = f"{self._grpc.host or '0.0.0.0'}:{self._grpc.port}"  # noqa: S104  # it is what is bound
+        if self._http is not None:
+            doors["otlp http"] = f"{self._http.host or '0.0.0.0'}:{self._http.port}"  # noqa: S104  # as above
+        return doors

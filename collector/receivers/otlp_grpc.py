@@ -1,0 +1,103 @@
+"""OTLP over gRPC: the three services, on raw bytes, and the health service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from collector.receivers import status
+from collector.receivers.intake import Intake, Malformed, Overloaded, Refusal, TooLarge
+from collector.receivers.otlp_config import MIB, GrpcConfig
+from collector.receivers.signals import SIGNALS, Signal
+
+Handler = Callable[[bytes, Any], Awaitable[bytes]]
+
+CODES = {
+    TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Malformed: grpc.StatusCode.INVALID_ARGUMENT,
+    Overloaded: grpc.StatusCode.UNAVAILABLE,
+}
+HEALTH = "grpc.health.v1.Health"
+SERVING = b"\x08\x01"
+STATUS_DETAILS = "grpc-status-details-bin"
+TAKE_SECONDS = 60.0
+
+
+class OtlpGrpc:
+    """The gRPC door. `port` is the bound one once started."""
+
+    def __init__(self, config: GrpcConfig, intake: Intake) -> None:
+        self._config = config
+        self._intake = intake
+        self.host, _, port = config.endpoint.rpartition(":")
+        self.port = int(port)
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Bind and serve; raises RuntimeError where the address is taken."""
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", self._config.max_recv_msg_size_mib * MIB),
+                ("grpc.max_concurrent_streams", self._config.max_concurrent_streams),
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ]
+        )
+        server.add_generic_rpc_handlers(tuple(self._service(signal) for signal in SIGNALS))
+        server.add_generic_rpc_handlers((_health_service(),))
+        self.port = server.add_insecure_port(f"{self.host or '[::]'}:{self.port}")
+        await server.start()
+        self._server = server
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more calls; those under way are finished within the grace."""
+        if self._server is not None:
+            await self._server.stop(grace_seconds)
+
+    def _service(self, signal: Signal) -> grpc.GenericRpcHandler:
+        method = grpc.unary_unary_rpc_method_handler(self._export(signal))
+        return grpc.method_handlers_generic_handler(signal.service, {"Export": method})
+
+    def _export(self, signal: Signal) -> Handler:
+        success = signal.response().SerializeToString()
+
+        async def export(body: bytes, context: Any) -> bytes:
+            try:
+                async with asyncio.timeout(TAKE_SECONDS):
+                    accepted = await self._intake.take(signal, body, "grpc")
+            except Refusal as refusal:
+                await _refuse(context, refusal)
+                raise  # not reached: abort raises
+            except TimeoutError:
+                await _refuse(context, Overloaded("the log did not take it in time", 1.0))
+                raise  # as above
+            if not accepted.rejected:
+                return success
+            response: Any = signal.response()
+            setattr(response.partial_success, signal.rejected_field, accepted.rejected)
+            response.partial_success.error_message = accepted.reason
+            return bytes(response.SerializeToString())
+
+        return export
+
+
+async def _refuse(context: Any, refusal: Refusal) -> None:
+    code = CODES[type(refusal)]
+    if refusal.retry_seconds > 0:
+        details = status.status_protobuf(code.value[0], refusal.reason, refusal.retry_seconds)
+        context.set_trailing_metadata(((STATUS_DETAILS, details),))
+    await context.abort(code, refusal.reason)
+
+
+def _health_service() -> grpc.GenericRpcHandler:
+    """Answer health checks: whoever gets an answer from this door is talking to one that serves."""
+
+    async def check(_request: bytes, _context: Any) -> bytes:
+        return SERVING
+
+    return grpc.method_handlers_generic_handler(HEALTH, {"Check": grpc.unary_unary_rpc_method_handler(check)})

@@ -1,0 +1,98 @@
+"""How commands find the running pipeline of a data dir: a lock that lives as long as it, and a file with its doors."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+
+LOCK_TRIES = 6
+LOCK_PAUSE_SECONDS = 0.05
+
+
+class DataDirBusyError(RuntimeError):
+    """Another pipeline runs on the data dir."""
+
+
+class RunningInfo(msgspec.Struct):
+    """A running pipeline; addresses are host:port, empty where a door is closed."""
+
+    pid: int
+    started_at: float
+    grpc: str = ""
+    http: str = ""
+    metrics: str = ""
+    clickhouse_http: str = ""
+
+
+class DataDirLock:
+    """The right to run on a data dir; released by the kernel when its process dies, however it dies."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "lock"
+        self._file: IO[bytes] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, making the data dir where it is missing; raises DataDirBusyError."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.parent.chmod(0o700)
+        file = self._path.open("ab")
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(LOCK_PAUSE_SECONDS)  # a command may be looking whether anybody runs here
+            else:
+                self._file = file
+                return
+        file.close()
+        raise DataDirBusyError(f"another tracemend runs on {self._path.parent}: stop it, or choose another --data-dir")
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def write_running(data_dir: Path, info: RunningInfo) -> None:
+    """Say where the pipeline can be reached; readers see all of it or nothing."""
+    path = data_dir / "running.json"
+    fresh = data_dir / "running.json.new"
+    fresh.write_bytes(msgspec.json.encode(info))
+    fresh.replace(path)
+
+
+def read_running(data_dir: Path) -> RunningInfo | None:
+    """Find the running pipeline of a data dir; None where there is none, also where one died without a word."""
+    try:
+        info = msgspec.json.decode((data_dir / "running.json").read_bytes(), type=RunningInfo)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return info if _is_locked(data_dir) and _lives(info.pid) else None
+
+
+def _is_locked(data_dir: Path) -> bool:
+    try:
+        with (data_dir / "lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

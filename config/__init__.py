@@ -1,0 +1,1 @@
+"""Settings, the YAML dialect they are written in, and the configuration that is built in."""

@@ -1,0 +1,156 @@
+"""The settings of a pipeline: what may stand in its YAML, with the defaults and the checks beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s\[\]/]*):(\d{1,5})\Z")
+DEFAULT_MEMORY_SHARE = 0.7
+MIB = 1024 * 1024
+
+
+def platform_data_dir() -> str:
+    """Say where a user's data lives on this platform."""
+    home = Path.home()
+    if sys.platform == "darwin":
+        return str(home / "Library" / "Application Support" / "tracemend")
+    if sys.platform == "win32":
+        return str(Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "tracemend")
+    return str(Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "tracemend")
+
+
+def default_memory_limit_mib() -> int:
+    """Take 70 % of the container's memory, or of the machine's."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        text = limit.read_text().strip() if limit.exists() else ""
+        if text.isdigit():
+            total = min(total, int(text))
+    return max(256, int(total * DEFAULT_MEMORY_SHARE) // MIB)
+
+
+def check_endpoint(value: str) -> str:
+    """Refuse what is no `host:port`."""
+    found = ENDPOINT.match(value)
+    if found is None or int(found[2]) > 65_535:
+        raise ValueError(f"{value!r} is not a host:port")
+    return value
+
+
+def _data_dir(value: Any) -> Any:
+    return value if value not in (None, "") else platform_data_dir()
+
+
+Endpoint = Annotated[str, AfterValidator(check_endpoint)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, `name: null` means its defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class MetricsSettings(Section):
+    """Where `/metrics`, `/healthz` and the detections stream are served."""
+
+    endpoint: Endpoint = "127.0.0.1:8888"
+
+
+class TelemetrySettings(Section):
+    """What the pipeline says of itself."""
+
+    metrics: MetricsSettings = MetricsSettings()
+
+
+class PipelineSettings(Section):
+    """What takes part; with any pipeline present, only what pipelines list runs."""
+
+    receivers: list[str] = []
+    processors: list[str] = []
+    sinks: list[str] = []
+
+
+class ServiceSettings(Section):
+    """The pipeline as a whole."""
+
+    data_dir: Annotated[Path, BeforeValidator(_data_dir)] = Field(default_factory=lambda: Path(platform_data_dir()))
+    pipelines: dict[str, PipelineSettings] = {}
+    memory_limit_mib: Annotated[int, Field(ge=64)] = Field(default_factory=default_memory_limit_mib)
+    run_idle_seconds: Seconds = 300
+    run_abandon_seconds: Seconds = 3600
+    lateness_seconds: Seconds = 60
+    lateness_steps: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+class EmbeddedBusSettings(Section):
+    """The log in the data dir."""
+
+    fsync: bool = True
+    max_bytes: Annotated[int, Field(ge=1_048_576)] = 10 * 1024**3
+
+
+class BusSettings(Section):
+    """Exactly one of the two."""
+
+    embedded: EmbeddedBusSettings | None = None
+    kafka: dict[str, Any] | None = None
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 1
+    repeat_window_seconds: Seconds = 600
+    prefix: str = ""
+
+
+class HealingSettings(Section):
+    """Which fixes apply by themselves."""
+
+    enabled: bool = True
+    dry_run: bool = False
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.80
+    max_age_seconds: Seconds = 900
+
+
+class ModelSettings(Section):
+    """What the price list does not know of a model."""
+
+    input_usd_per_mtok: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    output_usd_per_mtok: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    cache_read_usd_per_mtok: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    context_window: Annotated[int, Field(gt=0)] | None = None
+
+
+class ClickHouseSinkSettings(Section):
+    """The store. An empty DSN is the one in the data dir, on chDB."""
+
+    dsn: SecretStr = SecretStr("")
+    max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    flush_seconds: Seconds = 0.2
+
+
+class ClickHouseHttpSettings(Section):
+    """The read-only ClickHouse HTTP door of the embedded store."""
+
+    enabled: bool = True
+    endpoint: Endpoint = "127.0.0.1:8123"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything, checked. `document` is the merged configuration as it was written."""
+
+    service: ServiceSettings
+    bus: BusSettings
+    healing: HealingSettings
+    models: dict[str, ModelSettings]
+    receivers: dict[str, Any]
+    processors: dict[str, Any]
+    sinks: dict[str, Any]
+    extensions: dict[str, Any]
+    document: dict[str, Any]

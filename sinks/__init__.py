@@ -1,0 +1,1 @@
+"""What the pipeline writes to, and the read-only door to the embedded store."""

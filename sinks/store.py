@@ -1,0 +1,100 @@
+"""The store: opened by its DSN through clickhouse-connect, brought to the newest schema, and asked.
+
+StoreError
+├── StoreUnavailable    later: it does not answer, or not now
+└── StatementRefused    never: it does not accept what was asked
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+REFUSED_CODES = ("SYNTAX_ERROR", "UNKNOWN_", "TYPE_MISMATCH", "READONLY", "CANNOT_PARSE")
+
+
+class StoreError(Exception):
+    """The store did not do what was asked."""
+
+    later = False
+
+
+class StoreUnavailable(StoreError):  # noqa: N818  # named by what the caller should know
+    """The store does not answer, or cannot now."""
+
+    later = True
+
+
+class StatementRefused(StoreError):  # noqa: N818  # as above
+    """The store does not accept a statement."""
+
+
+class Store:
+    """One connection; owned by one thread."""
+
+    def __init__(self, dsn: str) -> None:
+        self._client = _connect(dsn)
+
+    def migrate(self) -> None:
+        """Apply the migrations that were not applied yet, in their order; each is recorded once it is through."""
+        self.command(
+            "CREATE TABLE IF NOT EXISTS schema_migrations (Name String, At DateTime DEFAULT now()) "
+            "ENGINE = ReplacingMergeTree ORDER BY Name"
+        )
+        applied = {str(row["Name"]) for row in self.query("SELECT Name FROM schema_migrations")}
+        for name, statements in migrations():
+            if name in applied:
+                continue
+            for statement in statements:
+                self.command(statement)
+            self.insert("schema_migrations", ("Name",), [[name]])
+
+    def command(self, statement: str) -> None:
+        """Run a statement that returns nothing."""
+        with _sorted_errors():
+            self._client.command(statement)
+
+    def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]], token: str = "") -> None:
+        """Insert columns; the same token again inserts nothing where the table remembers tokens."""
+        settings = {"insert_deduplication_token": token} if token else {}
+        with _sorted_errors():
+            self._client.insert(table, columns, column_names=names, column_oriented=True, settings=settings)
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Ask; yields rows by column name."""
+        with _sorted_errors():
+            result = self._client.query(sql, parameters=dict(parameters or {}))
+        return iter(dict(zip(result.column_names, row, strict=True)) for row in result.result_rows)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def migrations() -> Iterator[tuple[str, list[str]]]:
+    """List the migrations in their order: name, statements."""
+    folder = files("sinks") / "migrations"
+    for name in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql")):
+        text = (folder / name).read_text("utf-8")
+        yield name, [statement.strip() for statement in text.split(";\n") if statement.strip()]
+
+
+def _connect(dsn: str) -> Any:
+    import clickhouse_connect
+
+    with _sorted_errors():
+        return clickhouse_connect.get_client(dsn=dsn)
+
+
+class _sorted_errors:  # noqa: N801  # reads as what it is, a with-clause
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
+        if error is None or isinstance(error, StoreError) or not isinstance(error, Exception):
+            return False
+        text = str(error)
+        if any(code in text for code in REFUSED_CODES):
+            raise StatementRefused(text) from error
+        raise StoreUnavailable(text) from error
