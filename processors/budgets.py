@@ -52,7 +52,7 @@ SCOPES = {RUN: "run", AGENT_HOUR: "agent", TENANT_DAY: "tenant"}
 
 
 class Overspend(NamedTuple):
-    """A sum that has got near or past a budget: `first` is its first call, `crossing` that which reached 80 % or, after, all of it."""
+    """A sum near or past a budget: `first` is its first call, `crossing` the one at which it got there."""
 
     budget: str
     budget_usd: float

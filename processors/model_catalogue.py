@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from processors.model_names import MODEL_NAME_CAP, Reference, bare_names, references
-from processors.unit_prices import PER_MILLION, PriceList, Rate, UnitPrices, always, prices_of
+from processors.unit_prices import MILLION, PriceList, Rate, UnitPrices, always, prices_of
 from schemas.metrics import UNKNOWN_MODELS
 from schemas.step import Usage
 
@@ -34,6 +34,8 @@ WINDOWS = {
 }
 """Windows that the price list lacks, from the vendors' model pages (Cohere, Google, Groq, Mistral)."""
 
+ROUNDED_WINDOWS = {"gemini-": (1_000_000, 1_048_576), "gpt-4.1": (1_000_000, 1_047_576)}
+"""Windows that the price list rounds, by the beginning of the name, and what Google and OpenAI document."""
 LONG_CONTEXT = ("[1m]", 1_000_000)
 """How Claude Code names a model it runs with the long window."""
 
@@ -108,11 +110,14 @@ class PricedModels:
 
     def _listed(self, model: str, provider: str, names: tuple[str, ...]) -> Known:
         found = next(filter(None, map(_in_price_list, references(model, provider))), None)
-        stated = LONG_CONTEXT[1] if names[0].endswith(LONG_CONTEXT[0]) else found.context_window if found else None
-        return Known(prices_of(found) if found else None, stated or self._window_of(names))
+        return Known(prices_of(found) if found else None, self._window_of(found, names))
 
-    def _window_of(self, names: tuple[str, ...]) -> int | None:
-        """Look for the window where another provider says it, or in the table."""
+    def _window_of(self, found: ModelInfo | None, names: tuple[str, ...]) -> int | None:
+        """Take the window from the model, else from where another provider says it, or the table."""
+        if names[0].endswith(LONG_CONTEXT[0]):
+            return LONG_CONTEXT[1]
+        if found is not None and found.context_window:
+            return _unrounded(found)
         if self._windows is None:
             self._windows = _windows_by_name()
         return next((self._windows[name] for name in names if name in self._windows), None)
@@ -143,6 +148,13 @@ def _serves(provider: Provider, name: str) -> bool:
     return provider.model_match is not None and provider.model_match.is_match(name)
 
 
+def _unrounded(model: ModelInfo) -> int | None:
+    for beginning, (rounded, documented) in ROUNDED_WINDOWS.items():
+        if model.id.startswith(beginning) and model.context_window == rounded:
+            return documented
+    return model.context_window
+
+
 def _windows_by_name() -> dict[str, int]:
     """Gather the windows that any provider states, by the model's name without the provider's path."""
     from genai_prices.data_snapshot import get_snapshot
@@ -161,7 +173,7 @@ def _overridden(listed: Known, override: ModelOverride) -> Known:
         "output": override.output_usd_per_mtok,
         "cache_read": override.cache_read_usd_per_mtok,
     }
-    rates = {name: Rate(price * PER_MILLION) for name, price in given.items() if price is not None}
+    rates = {name: Rate(price / MILLION) for name, price in given.items() if price is not None}
     window = override.context_window or listed.window
     if not rates:
         return Known(listed.prices, window)

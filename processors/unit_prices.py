@@ -14,8 +14,8 @@ from schemas.step import Usage
 if TYPE_CHECKING:
     from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice
 
-PER_MILLION = 1e-6
-PER_THOUSAND = 1e-3
+MILLION = 1_000_000
+THOUSAND = 1_000
 SECOND_NS = 1_000_000_000
 DAY_SECONDS = 86_400
 
@@ -93,24 +93,24 @@ def _priced(rate: Rate | None, tokens: int, whole: int) -> float:
 
 def _unit_prices(price: ModelPrice) -> UnitPrices:
     return UnitPrices(
-        input=_rate(price, "input_mtok", PER_MILLION),
-        output=_rate(price, "output_mtok", PER_MILLION),
-        cache_read=_rate(price, "cache_read_mtok", PER_MILLION),
-        cache_write=_rate(price, "cache_write_mtok", PER_MILLION),
-        reasoning=_rate(price, "output_reasoning_mtok", PER_MILLION),
-        request=_rate(price, "requests_kcount", PER_THOUSAND),
+        input=_rate(price, "input_mtok", MILLION),
+        output=_rate(price, "output_mtok", MILLION),
+        cache_read=_rate(price, "cache_read_mtok", MILLION),
+        cache_write=_rate(price, "cache_write_mtok", MILLION),
+        reasoning=_rate(price, "output_reasoning_mtok", MILLION),
+        request=_rate(price, "requests_kcount", THOUSAND),
     )
 
 
-def _rate(price: ModelPrice, key: str, per: float) -> Rate | None:
+def _rate(price: ModelPrice, key: str, per: int) -> Rate | None:
     from genai_prices.types import TieredPrices
 
     value = getattr(price, key)
     if value is None:
         return None
     if isinstance(value, TieredPrices):
-        return Rate(float(value.base) * per, tuple((tier.start, float(tier.price) * per) for tier in value.tiers))
-    return Rate(float(value) * per)
+        return Rate(float(value.base / per), tuple((tier.start, float(tier.price / per)) for tier in value.tiers))
+    return Rate(float(value / per))
 
 
 def always(_at_ns: int) -> bool:

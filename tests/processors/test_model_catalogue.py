@@ -67,13 +67,14 @@ def test_every_model_costs_what_genai_prices_says(at: datetime, usage: Usage) ->
         ("GPT-4o", "langchain", 12.5, 128_000),
         ("openai/gpt-4o", "", 12.5, 128_000),
         ("azure/gpt-4o", "", 12.5, 128_000),
-        ("models/gemini-2.0-flash", "", 0.5, 1_000_000),
-        ("projects/p/locations/l/publishers/google/models/gemini-2.0-flash", "gcp.vertex_ai", 0.5, 1_000_000),
+        ("models/gemini-2.0-flash", "", 0.5, 1_048_576),
+        ("projects/p/locations/l/publishers/google/models/gemini-2.0-flash", "gcp.vertex_ai", 0.5, 1_048_576),
         ("us.anthropic.claude-3-5-sonnet-20241022-v2:0", "", 18.0, 200_000),
         ("us.anthropic.claude-3-5-sonnet-20241022-v2:0", "aws.bedrock", 18.0, 200_000),
         ("claude-3-5-sonnet-20241022", "openai", 18.0, 200_000),
         ("ft:gpt-4o-2024-08-06:acme::abc", "", 18.75, 128_000),
         ("gemini-2.5-pro", "gcp.gemini", 17.5, 1_048_576),
+        ("claude-sonnet-4-5-20250929[1m]", "anthropic", 28.5, 1_000_000),
     ],
 )
 def test_names_as_they_come_in_spans_are_recognised(model: str, provider: str, usd: float, window: int) -> None:

@@ -1,0 +1,27 @@
+"""From `--config`, `--set` and `--data-dir` to settings, or to a list of everything that is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector.components import registry
+from config.problems import ConfigError
+from config.settings import Settings
+from config.sources import gather
+from config.validation import validate
+
+
+def load_settings(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None) -> Settings:
+    """Load settings; raises ConfigError with every problem."""
+    extra = [f"service::data_dir={data_dir}"] if data_dir is not None else []
+    return validate(gather(config, [*set_, *extra]), registry())
+
+
+def print_problems(error: ConfigError) -> None:
+    """Print every problem, one line each."""
+    for problem in error.problems:
+        sys.stderr.write(f"{problem}\n")
+    count = len(error.problems)
+    sys.stderr.write(f"{count} {'problem' if count == 1 else 'problems'} in the configuration\n")

@@ -1,0 +1,244 @@
+"""The `tracemend` command. Everything heavy is imported inside the commands, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+app = typer.Typer(
+    name="tracemend",
+    help="Finds what goes wrong in LLM agent runs while they run, by name, and mends what is safe to mend.\n\n"
+    "Start with `tracemend demo`, or `tracemend up` and point an OTLP exporter at 127.0.0.1:4317 (gRPC) or :4318 (HTTP).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+approvals_app = typer.Typer(
+    help="Fixes that wait for a person: list them, approve or reject one.", no_args_is_help=True, rich_markup_mode=None
+)
+policies_app = typer.Typer(help="The guard policies in force.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(approvals_app, name="approvals")
+app.add_typer(policies_app, name="policies")
+
+Config = Annotated[
+    Optional[list[Path]],  # noqa: UP007, UP045  # typer reads this one
+    typer.Option("--config", "-c", help="A YAML file merged over the built-in configuration; may be repeated."),
+]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP007, UP045  # as above
+    typer.Option("--set", help="One setting, as in --set processors::loop::enabled=false; may be repeated."),
+]
+DataDir = Annotated[
+    Optional[Path],  # noqa: UP007, UP045  # as above
+    typer.Option("--data-dir", help="Where everything embedded lives (service::data_dir)."),
+]
+Format = Annotated[str, typer.Option("--format", help="table, json (one document) or jsonl (one object a line).")]
+
+
+@app.command()
+def up(config: Config = None, set_: Set = None, data_dir: DataDir = None) -> None:
+    """Run the whole pipeline here, embedded, until Ctrl-C.
+
+    Example: tracemend up --set processors::cost::budgets::run_usd=0.50
+    """
+    _exit(_guarded(lambda: _up(config, set_, data_dir, [])))
+
+
+@app.command()
+def run(
+    only: Annotated[
+        list[str],
+        typer.Option("--only", help="A role: receivers, normaliser, processors, sinks, healing, or processors/loop."),
+    ],
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run only some roles of the pipeline.
+
+    Example: tracemend run --only receivers --only normaliser
+    """
+    _exit(_guarded(lambda: _up(config, set_, data_dir, only)))
+
+
+@app.command()
+def validate(config: Config = None, set_: Set = None, data_dir: DataDir = None) -> None:
+    """Check a configuration: every mistake at once, with file, line, path and the nearest valid name.
+
+    Example: tracemend validate --config team.yaml
+    """
+
+    def check() -> int:
+        from collector.cli.configuration import load_settings
+
+        load_settings(config or [], set_ or [], data_dir)
+        typer.echo("the configuration is valid")
+        return 0
+
+    _exit(_guarded(check))
+
+
+@app.command()
+def components(format_: Format = "table") -> None:
+    """List what may stand in a configuration: receivers, processors, sinks, extensions."""
+    from collector.cli.inspecting import print_components
+
+    _exit(_guarded(lambda: print_components(format_)))
+
+
+@app.command(name="print-config")
+def print_config(
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    format_: Annotated[str, typer.Option("--format", help="yaml or json.")] = "yaml",
+) -> None:
+    """Print the configuration that would run, merged and with its defaults; secrets are redacted."""
+    from collector.cli.inspecting import print_configuration
+
+    _exit(_guarded(lambda: print_configuration(config or [], set_ or [], data_dir, format_)))
+
+
+@app.command()
+def detections(
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    format_: Format = "table",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is found.")] = False,
+    since: Annotated[str, typer.Option(help="Only what was told since: 2026-11-20T10:00:00Z, or 10m, 2h, 1d ago.")] = "",
+    trace: Annotated[str, typer.Option(help="Only one trace, by its id.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="Only one type, as in loop.")] = "",
+    all_versions: Annotated[
+        bool, typer.Option("--all-versions", help="Every version and status, oldest first, withdrawn ones too.")
+    ] = False,
+) -> None:
+    """Show what was found: the latest version of each detection, without those that were withdrawn.
+
+    Example: tracemend detections --type loop --since 1h --format jsonl
+    """
+    from collector.cli.detections import Wanted, show_detections
+
+    wanted = Wanted(since, trace, type_, all_versions, follow)
+    _exit(_guarded(lambda: show_detections(config or [], set_ or [], data_dir, format_, wanted)))
+
+
+@app.command()
+def runs(
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    format_: Format = "table",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+) -> None:
+    """Show the newest runs: steps, calls, tokens, and what was found in each."""
+    from collector.cli.tables import show_runs
+
+    _exit(_guarded(lambda: show_runs(config or [], set_ or [], data_dir, format_, limit)))
+
+
+@approvals_app.command(name="list")
+def approvals_list(
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    format_: Format = "table",
+    all_: Annotated[bool, typer.Option("--all", help="Also those that were answered or have expired.")] = False,
+) -> None:
+    """List fixes that wait for a person."""
+    from collector.cli.approvals import show_approvals
+
+    _exit(_guarded(lambda: show_approvals(config or [], set_ or [], data_dir, format_, everything=all_)))
+
+
+@approvals_app.command(name="approve")
+def approvals_approve(
+    healing_id: Annotated[str, typer.Argument(help="The id that `approvals list` shows; its beginning is enough.")],
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Approve a fix: it is applied, unless it has expired or its detection was withdrawn."""
+    from collector.cli.approvals import answer
+
+    _exit(_guarded(lambda: answer(config or [], set_ or [], data_dir, healing_id, "approved", note)))
+
+
+@approvals_app.command(name="reject")
+def approvals_reject(
+    healing_id: Annotated[str, typer.Argument(help="The id that `approvals list` shows; its beginning is enough.")],
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Reject a fix."""
+    from collector.cli.approvals import answer
+
+    _exit(_guarded(lambda: answer(config or [], set_ or [], data_dir, healing_id, "rejected", note)))
+
+
+@policies_app.command(name="show")
+def policies_show(
+    config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table"
+) -> None:
+    """Show the guard policies in force, per service and agent."""
+    from collector.cli.tables import show_policies
+
+    _exit(_guarded(lambda: show_policies(config or [], set_ or [], data_dir, format_)))
+
+
+@app.command()
+def demo(config: Config = None, set_: Set = None, data_dir: DataDir = None) -> None:
+    """Replay recorded runs of real agents through a pipeline of its own, and show what it finds and mends."""
+    from collector.cli.demo import demo as show
+
+    _exit(_guarded(lambda: show(config or [], set_ or [], data_dir)))
+
+
+def _up(config: list[Path] | None, set_: list[str] | None, data_dir: Path | None, only: list[str]) -> int:
+    from collector.cli.up import up as start
+
+    return start(config or [], set_ or [], data_dir, only)
+
+
+def _guarded(command: Any) -> int:
+    """Run a command; what a user can mend is told without a traceback."""
+    from collector.cli.configuration import print_problems
+    from collector.cli.output import WrongUsage
+    from config.problems import ConfigError
+    from sinks.store import StoreError
+
+    try:
+        return int(command())
+    except ConfigError as error:
+        print_problems(error)
+        return 2
+    except WrongUsage as error:
+        sys.stderr.write(f"tracemend: {error}\n")
+        return 2
+    except (StoreError, OSError) as error:
+        sys.stderr.write(f"tracemend: {error}\n")
+        return 1
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _exit(code: int) -> None:
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From OTLP spans and logs, in whatever dialect, to steps."""

@@ -1,0 +1,85 @@
+"""OTLP values as plain Python, and a span or log record as its parts; sizes and depth are bounded."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+DEEPEST = 24
+LONGEST = 1_048_576
+"""Characters read of one text."""
+
+Attributes = dict[str, Any]
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Read an AnyValue, recursively."""
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return value.string_value if len(value.string_value) <= LONGEST else value.string_value[:LONGEST]
+    if kind is None or depth > DEEPEST:
+        return None
+    if kind == "array_value":
+        return [plain(item, depth + 1) for item in value.array_value.values]
+    if kind == "kvlist_value":
+        return {item.key: plain(item.value, depth + 1) for item in value.kvlist_value.values}
+    if kind == "bytes_value":
+        return base64.b64encode(value.bytes_value).decode()
+    return getattr(value, kind)
+
+
+def attributes(pairs: Iterable[Any]) -> Attributes:
+    """Read attributes; where a key comes twice the last one counts."""
+    return {pair.key: plain(pair.value) for pair in pairs}
+
+
+class Event:
+    """A span event or a log record that belongs to a span: its name, attributes and body."""
+
+    __slots__ = ("attributes", "body", "name")
+
+    def __init__(self, name: str, attributes: Attributes, body: Any = None) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.body = body
+
+    def content(self, *keys: str) -> Any:
+        """Give the first of these that it carries, in its attributes or in its body."""
+        for key in keys:
+            value = self.attributes.get(key)
+            if value is None and isinstance(self.body, dict):
+                value = self.body.get(key)
+            if value is not None:
+                return value
+        return None
+
+
+class SpanView:
+    """A span taken apart, as dialects read it. `metadata` is OpenInference's JSON of that name, read when asked for."""
+
+    __slots__ = ("attributes", "events", "name", "resource", "scope", "span")
+
+    def __init__(self, span: Any, resource: Attributes, scope: str) -> None:
+        self.span = span
+        self.name: str = span.name
+        self.scope = scope
+        self.resource = resource
+        self.attributes = attributes(span.attributes)
+        self.events = [Event(event.name, attributes(event.attributes)) for event in span.events]
+
+    def first(self, sources: Iterable[str]) -> Any:
+        """Give the first attribute that is there and not empty."""
+        get = self.attributes.get
+        for source in sources:
+            value = get(source)
+            if value is not None and value not in ("", [], {}):
+                return value
+        return None
+
+    def event(self, *names: str) -> Event | None:
+        """Give the last event of one of these names."""
+        for event in reversed(self.events):
+            if event.name in names:
+                return event
+        return None

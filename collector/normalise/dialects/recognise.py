@@ -1,0 +1,82 @@
+"""Which dialect a span speaks: by its scope's name, else by attributes only one dialect has, else the conventions."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from collector.normalise.attributes import SpanView
+from collector.normalise.dialects import (
+    adk,
+    agent_framework,
+    autogen,
+    claude_code,
+    crewai,
+    dify,
+    genai,
+    langfuse,
+    langsmith,
+    n8n,
+    openai_agents,
+    openinference,
+    openlit,
+    pydantic_ai,
+    semantic_kernel,
+    strands,
+    traceloop,
+    vercel_ai,
+)
+from collector.normalise.dialects.dialect import Dialect
+
+BY_SCOPE: tuple[Dialect, ...] = (
+    openinference.DIALECT,
+    claude_code.DIALECT,
+    strands.DIALECT,
+    adk.DIALECT,
+    pydantic_ai.DIALECT,
+    langfuse.DIALECT,
+    langsmith.DIALECT,
+    openlit.DIALECT,
+    agent_framework.DIALECT,
+    semantic_kernel.DIALECT,
+    autogen.DIALECT,
+    traceloop.DIALECT,
+    n8n.DIALECT,
+    dify.DIALECT,
+)
+BY_MARK: tuple[Dialect, ...] = (
+    openinference.DIALECT,
+    traceloop.DIALECT,
+    vercel_ai.DIALECT,
+    langfuse.DIALECT,
+    langsmith.DIALECT,
+    crewai.DIALECT,
+    strands.DIALECT,
+    adk.DIALECT,
+    pydantic_ai.DIALECT,
+    autogen.DIALECT,
+    n8n.DIALECT,
+    dify.DIALECT,
+)
+LAST: tuple[Dialect, ...] = (crewai.DIALECT, openai_agents.DIALECT)
+"""Scopes that two instrumentations share: these are meant only where no mark says otherwise."""
+
+
+def dialect_of(view: SpanView) -> Dialect:
+    """Recognise the dialect of a span."""
+    known = _by_scope(view.scope)
+    if known is not None:
+        return known
+    for dialect in BY_MARK:
+        if any(key.startswith(dialect.marks) for key in view.attributes):
+            return dialect
+    return _by_shared_scope(view.scope) or genai.DIALECT
+
+
+@lru_cache(maxsize=1024)
+def _by_scope(scope: str) -> Dialect | None:
+    return next((dialect for dialect in BY_SCOPE if scope.startswith(dialect.scopes)), None)
+
+
+@lru_cache(maxsize=1024)
+def _by_shared_scope(scope: str) -> Dialect | None:
+    return next((dialect for dialect in LAST if scope.startswith(dialect.scopes)), None)

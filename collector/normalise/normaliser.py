@@ -1,0 +1,194 @@
+"""The normaliser: spans and logs of any dialect in, steps out, each published again when something new is known of it.
+
+One stage; what spans wait for is its committed state. Repeats of a request are dropped here, as in the span sink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import xxhash
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from collector.bus.dead_letters import dead_letter
+from collector.bus.protocol import Batch, Handled, Outgoing, Record, State, StateChange
+from collector.bus.repeats import Repeats
+from collector.normalise.attributes import attributes
+from collector.normalise.inherit import effective, touched_by
+from collector.normalise.log_facts import fact_of
+from collector.normalise.reading import read_step
+from collector.normalise.sources import STATE_KEYS
+from collector.normalise.trace_state import Kin, TraceState
+from collector.normalise.traces import Traces
+from schemas.keys import DEFAULT_TENANT, join_key
+from schemas.metrics import STAGE_RECORDS, STEPS, STEPS_RETRACTED, STEPS_REVISED
+from schemas.step import Step
+from schemas.steps_codec import encode_steps
+from schemas.topics import AGENT_STEPS, OTLP_LOGS, OTLP_SPANS, RUN_LINKS, TENANT_HEADER
+
+LINKS_SCHEMA = 1
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Work:
+    """What one batch touched in one trace."""
+
+    def __init__(self, tenant: str, trace: TraceState) -> None:
+        self.tenant = tenant
+        self.trace = trace
+        self.changed: set[str] = set()
+
+
+class Normaliser:
+    """The stage; owned by its thread."""
+
+    group = "normaliser"
+    topics: Sequence[str] = (OTLP_SPANS, OTLP_LOGS)
+
+    def __init__(self, repeat_window_seconds: float = 600, state_keys: Sequence[str] = STATE_KEYS) -> None:
+        self._repeats = Repeats(self.group, repeat_window_seconds)
+        self._state_keys = tuple(state_keys)
+        self._traces = Traces()
+
+    def restore(self, state: State) -> None:
+        """Start from the committed state."""
+        self._repeats.restore(state)
+        self._traces.forget()
+
+    def handle(self, batch: Batch, state: State) -> Handled:
+        """Take in spans and logs, and publish every step of which something new is known."""
+        STAGE_RECORDS.labels(stage=self.group).inc(len(batch.records))
+        fresh, changes = self._repeats.fresh(batch.records, batch.now_ns)
+        outputs: list[Outgoing] = []
+        work: dict[str, _Work] = {}
+        links: dict[str, set[tuple[str, str, str]]] = {}
+        for record in fresh:
+            try:
+                self._take_in(record, state, work, links)
+            except DecodeError as error:
+                outputs.append(dead_letter(record, error, self.group))
+        for key, one in work.items():
+            one.trace.last_seen_ns = batch.now_ns
+            outputs += self._publish(one)
+            changes += self._traces.changes(key, one.trace, one.changed)
+        outputs += (_links(tenant, pairs) for tenant, pairs in links.items())
+        changes += self._expired(state, batch, work)
+        self._traces.trim()
+        return Handled(outputs, changes)
+
+    def _expired(self, state: State, batch: Batch, work: dict[str, _Work]) -> list[StateChange]:
+        rows = self._traces.expire(state, batch.now_ns)
+        return [row for row in rows if row.key.rsplit("/", 1)[0] not in work and row.key not in work]
+
+    # --- taking in ---
+
+    def _take_in(
+        self, record: Record, state: State, work: dict[str, _Work], links: dict[str, set[tuple[str, str, str]]]
+    ) -> None:
+        tenant = record.headers.get(TENANT_HEADER, DEFAULT_TENANT.encode()).decode("utf-8", "replace")
+        if record.topic == OTLP_LOGS:
+            for log in _logs(ExportLogsServiceRequest.FromString(record.value)):
+                self._log(log, tenant, state, work)
+            return
+        request = ExportTraceServiceRequest.FromString(record.value)
+        for resource_spans in request.resource_spans:
+            resource = attributes(resource_spans.resource.attributes)
+            for scope_spans in resource_spans.scope_spans:
+                for span in scope_spans.spans:
+                    self._span(span, resource, scope_spans.scope.name, tenant, state, work)
+                    if span.links:
+                        links.setdefault(tenant, set()).update(_linked(span))
+
+    def _span(
+        self, span: Any, resource: dict[str, Any], scope: str, tenant: str, state: State, work: dict[str, _Work]
+    ) -> None:
+        one = self._work(tenant, span.trace_id.hex(), state, work)
+        span_id = span.span_id.hex()
+        parent = span.parent_span_id.hex() if any(span.parent_span_id) else ""
+        step = read_step(span, resource, scope, tenant, self._state_keys)
+        used = step is not None and (step.usage is not None or step.cost_usd is not None)
+        one.trace.put(span_id, Kin(parent, span.start_time_unix_nano, step, arrived=True, used=used))
+        one.changed.add(span_id)
+
+    def _log(self, log: Any, tenant: str, state: State, work: dict[str, _Work]) -> None:
+        if len(log.trace_id) != 16 or len(log.span_id) != 8:
+            return
+        fact = fact_of(log)
+        if fact is None:
+            return
+        one = self._work(tenant, log.trace_id.hex(), state, work)
+        span_id = log.span_id.hex()
+        known = one.trace.kin.get(span_id)
+        if known is None:
+            one.trace.put(span_id, Kin("", 0, facts=[fact]))
+        elif fact not in known.facts:
+            one.trace.put(span_id, msgspec.structs.replace(known, facts=[fact]))
+        one.changed.add(span_id)
+
+    def _work(self, tenant: str, trace_id: str, state: State, work: dict[str, _Work]) -> _Work:
+        key = join_key(tenant, trace_id)
+        if key not in work:
+            work[key] = _Work(tenant, self._traces.get(key, state))
+        return work[key]
+
+    # --- publishing ---
+
+    def _publish(self, one: _Work) -> Iterator[Outgoing]:
+        """Publish the steps that are other than they were told last, one record a run."""
+        touched = {span_id for changed in one.changed for span_id in touched_by(one.trace, changed)}
+        by_run: dict[str, list[Step]] = {}
+        for span_id in sorted(touched):
+            step = self._renewed(one, span_id)
+            if step is not None:
+                by_run.setdefault(step.run_id, []).append(step)
+        for run_id, steps in by_run.items():
+            headers = {TENANT_HEADER: one.tenant.encode()}
+            yield Outgoing(AGENT_STEPS, join_key(one.tenant, run_id), encode_steps(steps), headers)
+
+    def _renewed(self, one: _Work, span_id: str) -> Step | None:
+        """Give a step as it has to be published now; None where that was told already."""
+        kin = one.trace.kin.get(span_id)
+        if kin is None or span_id not in one.trace.waiting:
+            return None
+        step = effective(one.trace, span_id)
+        if step is None or (step.retracted and kin.revision < 0):
+            return None
+        digest = xxhash.xxh3_64_intdigest(_encode(step))
+        if digest == kin.digest and kin.revision >= 0:
+            return None
+        kin.revision, kin.digest = kin.revision + 1, digest
+        one.changed.add(span_id)
+        _count(step, kin.revision)
+        return msgspec.structs.replace(step, revision=kin.revision)
+
+
+def _logs(request: ExportLogsServiceRequest) -> Iterator[Any]:
+    for resource_logs in request.resource_logs:
+        for scope_logs in resource_logs.scope_logs:
+            yield from scope_logs.log_records
+
+
+def _linked(span: Any) -> Iterator[tuple[str, str, str]]:
+    own = span.trace_id.hex()
+    for link in span.links:
+        other = link.trace_id.hex()
+        if len(other) == 32 and other != own:
+            yield (*sorted((own, other)), "link")  # type: ignore[misc]  # two ids and a reason
+
+
+def _links(tenant: str, pairs: set[tuple[str, str, str]]) -> Outgoing:
+    value = _encode((LINKS_SCHEMA, sorted(pairs)))
+    return Outgoing(RUN_LINKS, join_key(tenant), value, {TENANT_HEADER: tenant.encode()})
+
+
+def _count(step: Step, revision: int) -> None:
+    if step.retracted:
+        STEPS_RETRACTED.labels(reason="second_report").inc()
+    elif revision:
+        STEPS_REVISED.labels(reason="late_fact").inc()
+    else:
+        STEPS.labels(dialect=step.dialect, kind=step.kind).inc()

@@ -1,0 +1,373 @@
+"""One span to one step, by what the span alone says. Pure; what relatives and logs add comes later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from collector.normalise import messages as said
+from collector.normalise.attributes import Attributes, SpanView
+from collector.normalise.dialects.dialect import Dialect
+from collector.normalise.dialects.recognise import dialect_of
+from collector.normalise.failures import failure_of
+from collector.normalise.kinds import CLAUDE_CODE_SCOPE, kind_of
+from collector.normalise.sources import (
+    FIELDS,
+    FLAT_INPUT,
+    FLAT_OUTPUT,
+    FRAMEWORK_PROVIDERS,
+    GENAI_PREFIXES,
+    METADATA,
+    STATE_KEYS,
+)
+from collector.normalise.unwrap import arguments, parsed, result, text_of
+from collector.normalise.usage import amount, usage_of
+from schemas.canonical import canonical, content_hash, state_hash
+from schemas.runs import run_id_of
+from schemas.step import (
+    HANDOFF,
+    LLM,
+    NAME_CAP,
+    OTHER,
+    STATE_CAP,
+    STEP,
+    TEXT_CAP,
+    TOOL,
+    Metric,
+    SpanRef,
+    Step,
+)
+
+FINISHES = {
+    "tool_calls": "tool_call",
+    "tool_use": "tool_call",
+    "tool-calls": "tool_call",
+    "end_turn": "stop",
+    "max_tokens": "length",
+}
+METRIC, DIRECTION = "agent.metric.", "agent.metric.direction"
+LINKS_CAP, METRICS_CAP = 32, 16
+TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ")
+TRANSFER_TOOL = "transfer_to_"
+
+
+class Content(NamedTuple):
+    """What was asked and answered, in the shapes a step keeps."""
+
+    args: Any = None
+    result: Any = None
+    heard: list[said.Message] = []
+    spoke: list[said.Message] = []
+
+
+def read_step(span: Any, resource: Attributes, scope: str, tenant: str, state_keys: Iterable[str] = STATE_KEYS) -> Step | None:
+    """Read a span; None where it says nothing about an agent."""
+    view = SpanView(span, resource, scope)
+    kind = kind_of(view)
+    if kind == OTHER and (scope == CLAUDE_CODE_SCOPE or not _about_an_agent(view)):
+        return None
+    dialect = dialect_of(view)
+    own = dialect.read(view)
+    return _Reader(view, dialect, own, kind, tenant, tuple(state_keys)).step()
+
+
+def _about_an_agent(view: SpanView) -> bool:
+    return any(key.startswith(GENAI_PREFIXES) for key in view.attributes)
+
+
+class _Reader:
+    def __init__(
+        self, view: SpanView, dialect: Dialect, own: dict[str, Any], kind: str, tenant: str, state_keys: tuple[str, ...]
+    ) -> None:
+        self.view, self.dialect, self.own, self.kind, self.tenant = view, dialect, own, kind, tenant
+        self.state_keys = state_keys
+        metadata = parsed(view.attributes.get("metadata"))
+        self.metadata: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
+
+    def step(self) -> Step:
+        view, span = self.view, self.view.span
+        content = self._content()
+        error, error_type = failure_of(view, self.own, content.result)
+        trace_id, parent = span.trace_id.hex(), span.parent_span_id
+        fields = {
+            "tenant": self.tenant,
+            "run_id": run_id_of(self.dialect.name, view.attributes, trace_id),
+            "trace_id": trace_id,
+            "span_id": span.span_id.hex(),
+            "kind": self.kind,
+            "start_ns": span.start_time_unix_nano,
+            "end_ns": max(span.end_time_unix_nano, span.start_time_unix_nano),
+            "parent_span_id": parent.hex() if any(parent) else "",
+            "is_root": not any(parent),
+            "name": view.name[:NAME_CAP],
+            "service": str(view.resource.get("service.name", ""))[:NAME_CAP],
+            "framework": str(self.own.get("framework", self.dialect.framework)),
+            "dialect": self.dialect.name,
+            "scope": view.scope[:NAME_CAP],
+            "error": error,
+            "error_type": error_type,
+            **self._names(),
+            **self._model_call(),
+            **spoken(content),
+            **self._state(),
+            "metrics": self._metrics(),
+            "links": [SpanRef(link.trace_id.hex(), link.span_id.hex()) for link in span.links[:LINKS_CAP]],
+        }
+        return Step(**fields)
+
+    # --- names ---
+
+    def _names(self) -> dict[str, Any]:
+        tool = self._tool_name() if self.kind == TOOL else ""
+        transfer = self._text("transfer_to")
+        if not transfer and tool.startswith(TRANSFER_TOOL):
+            transfer = tool.removeprefix(TRANSFER_TOOL)
+        return {
+            "agent": self._agent(),
+            "node": self._text("node"),
+            "workflow": self._text("workflow"),
+            "conversation_id": self._text("conversation"),
+            "user": self._text("user"),
+            "tool": tool,
+            "tool_call_id": self._text("tool_call_id") if self.kind == TOOL else "",
+            "transfer_to": transfer,
+            "transfer_from": self._text("transfer_from"),
+            "acknowledged": _boolean(self.view.attributes.get("acknowledged")),
+        }
+
+    def _agent(self) -> str:
+        found = self._text("agent")
+        if not found and self.kind in ("agent", "workflow"):
+            found = text_of(self.own.get("agent_by_name"))[:NAME_CAP]
+            if not found and self.view.name.startswith("invoke_agent "):
+                found = self.view.name.removeprefix("invoke_agent ")
+        return found[:NAME_CAP]
+
+    def _tool_name(self) -> str:
+        found = self._text("tool") or text_of(self.own.get("tool_by_name"))
+        if found:
+            return found[:NAME_CAP]
+        name = self.view.name
+        for beginning in TOOL_NAME_BEGINNINGS:
+            name = name.removeprefix(beginning)
+        return name.removesuffix(".tool")[:NAME_CAP]
+
+    def _text(self, field: str) -> str:
+        """Read a name: what the dialect says itself, its own sources, the shared ones, then the metadata."""
+        value = self.own.get(field)
+        ignored = self.dialect.ignored.get(field, ())
+        if value is None:
+            value = self.view.first((*self.dialect.fields.get(field, ()), *FIELDS[field]))
+        if value is None or value in ignored:
+            value = next((self.metadata[key] for key in METADATA.get(field, ()) if self.metadata.get(key)), None)
+        return text_of(value)[:NAME_CAP]
+
+    # --- model calls ---
+
+    def _model_call(self) -> dict[str, Any]:
+        usage = usage_of(self.view, self.dialect, self.own)
+        cost = amount(self.own.get("cost", self.view.first(FIELDS["cost"])))
+        provider = self._text("provider")
+        limit = self.view.first(FIELDS["max_tokens"])
+        return {
+            "provider": "" if provider in FRAMEWORK_PROVIDERS else provider,
+            "model": self._text("model"),
+            "response_id": self._text("response_id") if self.kind == LLM else "",
+            "finish": self._finish(),
+            "usage": usage,
+            "cost_usd": cost,
+            "max_tokens": limit if isinstance(limit, int) and 0 < limit < 2**31 else 0,
+        }
+
+    def _finish(self) -> str:
+        value = parsed(self.view.first(FIELDS["finish"]))
+        if isinstance(value, list):
+            value = value[0] if value else ""
+        text = text_of(value).rsplit(".", 1)[-1]
+        return FINISHES.get(text.lower(), text.lower())[:NAME_CAP]
+
+    # --- content ---
+
+    def _content(self) -> Content:
+        if self.kind == TOOL:
+            return Content(args=self._args(), result=self._result())
+        if self.kind == HANDOFF:
+            return Content()
+        heard, spoke = self._heard(), self._spoke()
+        return Content(heard=heard, spoke=spoke)
+
+    def _args(self) -> Any:
+        value = self.own.get("args")
+        sources = (*self.dialect.fields.get("args", ()), *FIELDS["args"])
+        if value is None:
+            value = self.view.first(sources)
+        if value is None:
+            value = self.view.first((*self.dialect.fields.get("tool_input", ()), *FIELDS["tool_input"]))
+        return arguments(value)
+
+    def _result(self) -> Any:
+        value = self.own.get("result")
+        if value is None:
+            value = self.view.first((*self.dialect.fields.get("result", ()), *FIELDS["result"]))
+        if value is None:
+            value = self.view.first((*self.dialect.fields.get("tool_output", ()), *FIELDS["tool_output"]))
+        return result(value)
+
+    def _heard(self) -> list[said.Message]:
+        for prefix in FLAT_INPUT:
+            flat = said.flattened(self.view.attributes, prefix)
+            if flat:
+                return [*self._system(), *flat]
+        value = self.view.first((*self.dialect.fields.get("input", ()), *FIELDS["input"]))
+        if value is not None:
+            return [*self._system(), *said.messages(value, "user")]
+        return [*self._system(), *heard_in(self.view.events)]
+
+    def _system(self) -> list[said.Message]:
+        value = self.view.first(FIELDS["system_prompt"])
+        return [said.Message("system", [said.joined(said.messages(value))])] if value is not None else []
+
+    def _spoke(self) -> list[said.Message]:
+        for prefix in FLAT_OUTPUT:
+            flat = said.flattened(self.view.attributes, prefix)
+            if flat:
+                return flat
+        value = self.view.first((*self.dialect.fields.get("output", ()), *FIELDS["output"]))
+        spoken_ = said.messages(value, "assistant") if value is not None else spoke_in(self.view.events)
+        calls = self.view.first(self.dialect.fields.get("calls", ()))
+        if calls is not None:
+            spoken_ = [*spoken_, said.message({"role": "assistant", "tool_calls": calls})]
+        return spoken_
+
+    # --- state and figures ---
+
+    def _state(self) -> dict[str, Any]:
+        value = self.view.first((*FIELDS["state"], *self.state_keys))
+        if value is None and self.kind == STEP and self.metadata.get("langgraph_node"):
+            value = self.view.attributes.get("input.value")
+            value = value if isinstance(parsed(value), dict) else None
+        return state_fields(value)
+
+    def _metrics(self) -> list[Metric]:
+        direction = text_of(self.view.attributes.get(DIRECTION))
+        found = [
+            Metric(key.removeprefix(METRIC)[:NAME_CAP], float(value), _direction(direction))
+            for key, value in self.view.attributes.items()
+            if key.startswith(METRIC) and isinstance(value, int | float) and not isinstance(value, bool)
+        ]
+        return found[:METRICS_CAP]
+
+
+def state_fields(value: Any) -> dict[str, Any]:
+    """Give the fields of a step that hold a state."""
+    if value is None:
+        return {}
+    state = parsed(value)
+    text = canonical(state).decode()
+    return {"state": text[:STATE_CAP], "state_hash": state_hash(state), "state_size": len(text)}
+
+
+def spoken(content: Content) -> dict[str, Any]:
+    """Give the fields of a step that hold content; the whole is hashed, what is kept is capped."""
+    fields: dict[str, Any] = {}
+    if content.args is not None:
+        data = canonical(content.args)
+        fields |= {"args": _cut(data), "args_hash": content_hash(data), "args_size": len(data)}
+    if content.result is not None:
+        data = canonical(content.result)
+        text = text_of(content.result)
+        fields |= {"result": text[:TEXT_CAP], "result_hash": content_hash(data), "result_size": len(data)}
+    if content.heard:
+        fields |= heard_fields(content.heard)
+    if content.spoke:
+        fields |= spoke_fields(content.spoke)
+    return fields
+
+
+def heard_fields(heard: list[said.Message]) -> dict[str, Any]:
+    """Give the fields that hold what came in."""
+    new = said.newest(heard)
+    text = said.joined(one for one in new if one.role != "system")
+    data = text.encode("utf-8", "replace")
+    return {
+        "input_text": text[:TEXT_CAP],
+        "input_hash": content_hash(data) if text else "",
+        "input_size": len(data),
+        "system_prompt": said.joined(heard, "system")[:TEXT_CAP],
+        "answers": [answer for one in new for answer in one.answers][: said.CALLS_CAP],
+    }
+
+
+def spoke_fields(spoke: list[said.Message]) -> dict[str, Any]:
+    """Give the fields that hold what was said."""
+    text = said.joined(spoke)
+    data = text.encode("utf-8", "replace")
+    return {
+        "output_text": text[:TEXT_CAP],
+        "output_hash": content_hash(data) if text else "",
+        "output_size": len(data),
+        "calls": [call for one in spoke for call in one.calls][: said.CALLS_CAP],
+    }
+
+
+HEARD = {
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+}
+"""Events and log records that hold what came in, and in which role."""
+DETAILS = "gen_ai.client.inference.operation.details"
+
+
+def heard_in(events: Iterable[Any]) -> list[said.Message]:
+    """Read what came in out of events or log records."""
+    heard: list[said.Message] = []
+    for event in events:
+        role = HEARD.get(event.name)
+        if role is not None:
+            heard += _message_of(event, role)
+        elif event.name in (DETAILS, "gen_ai.content.prompt"):
+            value = event.content("gen_ai.input.messages", "gen_ai.prompt")
+            heard += said.messages(value, "user") if value is not None else []
+    return heard
+
+
+def spoke_in(events: Iterable[Any]) -> list[said.Message]:
+    """Read what was said out of events or log records."""
+    spoke: list[said.Message] = []
+    for event in events:
+        if event.name == "gen_ai.choice":
+            spoke += _message_of(event, "assistant")
+        elif event.name in (DETAILS, "gen_ai.content.completion") and not spoke:
+            value = event.content("gen_ai.output.messages", "gen_ai.completion")
+            spoke += said.messages(value, "assistant") if value is not None else []
+    return spoke
+
+
+def _message_of(event: Any, role: str) -> list[said.Message]:
+    body = parsed(event.body)
+    if isinstance(body, dict):
+        return [said.message(body, role)]
+    inner = event.content("message", "content", "gen_ai.event.content")
+    read = parsed(inner)
+    if role == "tool" and not isinstance(read, list):
+        return [said.message({"content": inner, "tool_call_id": event.content("id")}, role)]
+    return said.messages(read if read is not None else event.attributes, role)
+
+
+def _cut(data: bytes) -> str:
+    return data[: TEXT_CAP * 4].decode("utf-8", "ignore")[:TEXT_CAP]
+
+
+def _boolean(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return value.lower() == "true"
+    return bool(value) if value is not None else None
+
+
+def _direction(text: str) -> str:
+    lowered = text.lower()
+    if lowered.startswith(("up", "max", "higher", "increas")):
+        return "up"
+    return "down" if lowered.startswith(("down", "min", "lower", "decreas")) else ""

@@ -1,0 +1,164 @@
+"""What is kept of one trace while relatives may still add to its steps: each span's step, as it alone says it, and kinship.
+
+Memory is bounded: the last `WAITING_STEPS` steps of a trace keep their content, older ones are final as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from collector.normalise.log_facts import Fact
+from schemas.step import LLM, TOOL, Step
+
+WAITING_STEPS = 1_000
+KIN_SPANS = 8_000
+"""Spans of a trace whose parents are remembered; beyond it the oldest are forgotten."""
+FACTS_CAP = 256
+
+
+class Kin(msgspec.Struct, array_like=True):
+    """One span of a trace. `step` is what the span alone says; None for a span that is no step, or is final by now.
+
+    `revision` is that of the last publication, -1 for none; `digest` fingerprints it.
+    `used` says that the span has token counts or a cost of its own, also once its step is final.
+    """
+
+    parent: str
+    start_ns: int
+    step: Step | None = None
+    facts: list[Fact] = []
+    revision: int = -1
+    digest: int = 0
+    arrived: bool = False
+    used: bool = False
+
+
+class TraceState:
+    """The spans of one trace, by span id. Owned by the normaliser's thread."""
+
+    def __init__(self) -> None:
+        self.kin: dict[str, Kin] = {}
+        self.children: dict[str, list[str]] = {}
+        self.covered: set[str] = set()
+        self.by_call: dict[str, list[str]] = {}
+        self.by_response: dict[str, list[str]] = {}
+        self.waiting: dict[str, None] = {}
+        self.last_seen_ns = 0
+
+    def put(self, span_id: str, kin: Kin) -> None:
+        """Take in a span, or what is known of one that has not come yet."""
+        known = self.kin.get(span_id)
+        if known is not None:
+            kin.facts = [*known.facts, *kin.facts][-FACTS_CAP:]
+            kin.revision, kin.digest = known.revision, known.digest
+        self.kin[span_id] = kin
+        if kin.arrived:
+            siblings = self.children.setdefault(kin.parent, [])
+            if span_id not in siblings:
+                siblings.append(span_id)
+            self._index(span_id, kin)
+
+    def _index(self, span_id: str, kin: Kin) -> None:
+        step = kin.step
+        if step is not None:
+            self.waiting[span_id] = None
+            if step.kind == LLM and step.response_id:
+                _append(self.by_response, step.response_id, span_id)
+            if step.tool_call_id:
+                _append(self.by_call, step.tool_call_id, span_id)
+            for call in step.calls if step.kind == LLM else ():
+                _append(self.by_call, call.id, span_id)
+            for answer in step.answers if step.kind == LLM else ():
+                _append(self.by_call, answer.id, span_id)
+        if kin.used or span_id in self.covered:
+            self._cover(kin.parent)
+
+    def _cover(self, span_id: str) -> None:
+        """Mark the ancestors of a span that has usage: theirs repeats it."""
+        while span_id and span_id not in self.covered:
+            self.covered.add(span_id)
+            above = self.kin.get(span_id)
+            span_id = above.parent if above is not None and above.arrived else ""
+
+    def ancestors(self, span_id: str) -> Iterator[tuple[str, Kin]]:
+        """Walk up from a span's parent as far as it is known."""
+        seen = {span_id}
+        kin = self.kin.get(span_id)
+        while kin is not None and kin.parent and kin.parent not in seen:
+            seen.add(kin.parent)
+            above = self.kin.get(kin.parent)
+            if above is None or not above.arrived:
+                return
+            yield kin.parent, above
+            kin = above
+
+    def descendants(self, span_id: str) -> Iterator[str]:
+        """List everything below a span."""
+        below = list(self.children.get(span_id, ()))
+        seen = {span_id}
+        while below:
+            one = below.pop()
+            if one in seen:
+                continue
+            seen.add(one)
+            yield one
+            below += self.children.get(one, ())
+
+    def settle(self) -> list[str]:
+        """Let the oldest steps be final beyond what may wait; returns their span ids."""
+        final = []
+        while len(self.waiting) > WAITING_STEPS:
+            span_id = next(iter(self.waiting))
+            del self.waiting[span_id]
+            kin = self.kin.get(span_id)
+            if kin is not None:
+                kin.step = slim(kin.step)
+                final.append(span_id)
+        return final
+
+    def forget_oldest(self) -> list[str]:
+        """Forget the kinship of the oldest spans beyond what is kept; returns their span ids."""
+        gone = []
+        while len(self.kin) > KIN_SPANS:
+            span_id = next(iter(self.kin))
+            kin = self.kin.pop(span_id)
+            self.children.pop(span_id, None)
+            self.covered.discard(span_id)
+            self.waiting.pop(span_id, None)
+            siblings = self.children.get(kin.parent)
+            if siblings is not None and span_id in siblings:
+                siblings.remove(span_id)
+            gone.append(span_id)
+        return gone
+
+
+def slim(step: Step | None) -> Step | None:
+    """Keep of a step that is final what its relatives need: who it is, and whether it is a tool."""
+    if step is None:
+        return None
+    return Step(
+        tenant=step.tenant,
+        run_id=step.run_id,
+        trace_id=step.trace_id,
+        span_id=step.span_id,
+        kind=step.kind,
+        start_ns=step.start_ns,
+        end_ns=step.end_ns,
+        parent_span_id=step.parent_span_id,
+        agent=step.agent,
+        framework=step.framework,
+        conversation_id=step.conversation_id,
+        workflow=step.workflow,
+        user=step.user,
+        scope=step.scope,
+        tool=step.tool if step.kind == TOOL else "",
+    )
+
+
+def _append(index: dict[str, list[str]], key: str, span_id: str) -> None:
+    if key:
+        held = index.setdefault(key, [])
+        if span_id not in held and len(held) < FACTS_CAP:
+            held.append(span_id)

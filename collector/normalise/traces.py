@@ -1,0 +1,78 @@
+"""The traces the normaliser is at: a bounded cache over committed rows, one row per span, written when it changes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import msgspec
+
+from collector.bus.protocol import State, StateChange
+from collector.normalise.trace_state import Kin, TraceState
+from schemas.metrics import NORMALISER_EVICTED
+
+KIN, TRACES = "kin", "traces"
+IN_MEMORY = 2_000
+WAIT_NS = 1_800_000_000_000
+"""How long after its last span a trace may still learn something (bus time)."""
+EXPIRE_AT_ONCE = 50
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Kin).decode
+
+
+class Traces:
+    """Traces by key (`tenant/trace id`). Owned by the normaliser's thread."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, TraceState] = OrderedDict()
+
+    def forget(self) -> None:
+        """Drop the cache."""
+        self._held.clear()
+
+    def get(self, key: str, state: State) -> TraceState:
+        """Get a trace, from memory, from the committed rows, or new."""
+        trace = self._held.get(key)
+        if trace is None:
+            trace = self._held[key] = _load(key, state)
+        self._held.move_to_end(key)
+        return trace
+
+    def changes(self, key: str, trace: TraceState, changed: Iterable[str]) -> list[StateChange]:
+        """Make the changes that store spans which changed, and bound what is kept of the trace."""
+        final, gone = trace.settle(), trace.forget_oldest()
+        if final:
+            NORMALISER_EVICTED.labels(what="step", reason="cap").inc(len(final))
+        if gone:
+            NORMALISER_EVICTED.labels(what="span", reason="cap").inc(len(gone))
+        rows = [
+            StateChange(KIN, f"{key}/{span_id}", _encode(trace.kin[span_id]))
+            for span_id in {*changed, *final}
+            if span_id in trace.kin
+        ]
+        rows += [StateChange(KIN, f"{key}/{span_id}", None) for span_id in gone]
+        return [*rows, StateChange(TRACES, key, b"", trace.last_seen_ns + WAIT_NS)]
+
+    def expire(self, state: State, now_ns: int) -> list[StateChange]:
+        """Make the changes that let go of traces that have been quiet for long enough."""
+        rows: list[StateChange] = []
+        for key in state.due(TRACES, now_ns, EXPIRE_AT_ONCE):
+            self._held.pop(key, None)
+            rows += [StateChange(KIN, held, None) for held, _ in state.scan(KIN, f"{key}/")]
+            rows.append(StateChange(TRACES, key, None))
+            NORMALISER_EVICTED.labels(what="trace", reason="quiet").inc()
+        return rows
+
+    def trim(self) -> None:
+        """Keep the cache within its bound."""
+        while len(self._held) > IN_MEMORY:
+            self._held.popitem(last=False)
+
+
+def _load(key: str, state: State) -> TraceState:
+    rows = [(held.rsplit("/", 1)[1], _decode(value)) for held, value in state.scan(KIN, f"{key}/")]
+    trace = TraceState()
+    for span_id, kin in sorted(rows, key=lambda row: row[1].start_ns):
+        trace.put(span_id, kin)
+    return trace
