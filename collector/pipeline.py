@@ -15,15 +15,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from collector.assembly import Assembly
+from collector.deliveries import DeliveryThread
 from collector.detections_stream import DetectionsStream
 from collector.http_api import Health, HttpApi
 from collector.roles import Roles
 from collector.running import DataDirLock, RunningInfo, write_running
 from collector.shutdown import Deadline
-from collector.stages import RUNNING, StageThread
+from collector.stages import RUNNING, STARTING, StageThread
 from config.settings import Settings
 
 DRAINED_POLL_SECONDS = 0.05
+START_SECONDS = 60.0
 
 
 class StartError(Exception):
@@ -51,9 +53,11 @@ class Pipeline:
         """Start everything; raises StartError naming the component that would not."""
         self._loop = asyncio.get_running_loop()
         for name, stage in await asyncio.to_thread(self._assembly.stages):
-            thread = StageThread(name, stage, self.bus, self._on_fenced)
+            driver = DeliveryThread if hasattr(stage, "deliver") else StageThread
+            thread = driver(name, stage, self.bus, self._on_fenced)  # type: ignore[arg-type]  # each drives its own kind
             self._threads.append(thread)
             thread.start()
+        await asyncio.to_thread(self._wait_for_stages)
         await self._start_servers()
         self._ready = True
         write_running(self.data_dir, self._running_info())
@@ -92,6 +96,15 @@ class Pipeline:
         return Health(self._ready and all(thread.status == RUNNING for thread in self._threads), components)
 
     # --- starting ---
+
+    def _wait_for_stages(self) -> None:
+        """Wait until every stage has read its state; raises StartError for one that cannot."""
+        deadline = Deadline(START_SECONDS)
+        for thread in self._threads:
+            while thread.status == STARTING and deadline.left() > 0:
+                time.sleep(DRAINED_POLL_SECONDS / 5)
+            if thread.status != RUNNING:
+                raise StartError(f"{thread.name} did not start: {thread.error or 'not in time'}")
 
     async def _start_servers(self) -> None:
         routes = [("/v1/detections/stream", DetectionsStream(self.bus).handle), *self._assembly.routes()]

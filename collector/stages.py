@@ -20,7 +20,7 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 15.0
 TRIES_PER_RECORD = 3
 
-STARTING, RUNNING, FAILING, STOPPED, FENCED = "starting", "running", "failing", "stopped", "fenced"
+STARTING, RUNNING, FAILING, STOPPED, FENCED, FAILED = "starting", "running", "failing", "stopped", "fenced", "failed"
 
 
 class StageThread:
@@ -72,6 +72,9 @@ class StageThread:
         except Fenced as error:
             self.status, self.error = FENCED, str(error)
             self._on_fenced(str(error))
+        except Exception as error:  # noqa: BLE001  # nothing above a thread would see it
+            self.status, self.error = FAILED, f"{type(error).__name__}: {error}"
+            self._on_fenced(f"{self.name} failed: {self.error}")
         finally:
             consumer.close()
 

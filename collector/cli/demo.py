@@ -87,14 +87,14 @@ def _runs_table(runs: list[RecordedRun], found: list[dict[str, Any]]) -> Table:
 
 
 def _print_healing(console: Console, door: str) -> None:
-    applied = _query(door, "SELECT Json FROM healing WHERE Event = 'applied' ORDER BY At")
-    asked = _query(door, "SELECT Json FROM approvals WHERE Event = 'requested' ORDER BY At")
+    applied = _query(door, "SELECT Json FROM healing FINAL WHERE Event = 'applied' ORDER BY At")
+    asked = _query(door, "SELECT Json FROM approvals FINAL WHERE Event = 'requested' ORDER BY At")
     console.print(f"\n[bold]{len(applied)} SAFE fixes applied by themselves[/bold], as guard policies:")
     for document in applied:
-        console.print(Text(f"  {document.get('fix_type', '')}  {json.dumps(document.get('parameters', {}))}"))
+        console.print(Text(f"  {document['fix_type']} for {document['agent']}: {json.dumps(document['parameters'])}"))
     console.print(f"[bold]{len(asked)} fixes wait for a person[/bold] (tracemend approvals list):")
     for document in asked:
-        console.print(Text(f"  {document.get('fix_type', '')}  {document.get('detection_title', '')}"))
+        console.print(Text(f"  {document['fix_type']} ({document['risk']}): {document['detection_title']}"))
 
 
 @contextmanager

@@ -15,6 +15,10 @@ from rich.text import Text
 TABLE, JSON, JSONL = "table", "json", "jsonl"
 FORMATS = (TABLE, JSON, JSONL)
 
+LAST_WIDTH = 24
+PIPE_WIDTH = 200
+"""Characters a line may have where nobody's terminal bounds it."""
+
 Cell = str | tuple[str, str]
 """A text, or a text and its style."""
 
@@ -33,7 +37,7 @@ def check_format(name: str, formats: Sequence[str] = FORMATS) -> str:
 def print_rows(format_: str, documents: Iterable[dict[str, Any]], table: Table) -> None:
     """Print documents for programs, or the table for people."""
     if format_ == TABLE:
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
     elif format_ == JSON:
         _write(orjson.dumps(list(documents), default=_plain, option=orjson.OPT_INDENT_2))
     else:
@@ -46,7 +50,9 @@ def make_table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in titles:
         last = title == titles[-1]
-        table.add_column(title, overflow="fold" if last else "ellipsis", no_wrap=not last)
+        table.add_column(
+            title, overflow="fold" if last else "ellipsis", no_wrap=not last, min_width=LAST_WIDTH if last else None
+        )
     return table
 
 

@@ -1,0 +1,165 @@
+"""Makes the parts of a pipeline from its settings, for the roles a process runs; nothing is started here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from collector.admission import Admission
+from collector.bus.embedded import EmbeddedBus
+from collector.bus.protocol import Delivery, Stage
+from collector.components import detector_class
+from collector.normalise.normaliser import Normaliser
+from collector.receivers.intake import Intake
+from collector.receivers.otlp import OtlpReceiver
+from collector.roles import HEALING, NORMALISER, PROCESSORS, RECEIVERS, SINKS, Roles
+from config.settings import MIB, Settings
+from healing import policy_http
+from healing.consumer import HealingConsumer
+from healing.gate import GateSettings
+from healing.policy_board import PolicyBoard
+from healing.router import HealingRouter
+from processors.budgets import Budgets
+from processors.detector import AnyDetector
+from processors.model_catalogue import PricedModels
+from processors.runtime import Runtime
+from processors.spend import SpendStage
+from processors.usage import Biller
+from schemas.keys import DEFAULT_TENANT
+from sinks.clickhouse import ClickHouseSink
+from sinks.clickhouse_http import ClickHouseHttp
+from sinks.store import Store
+
+DETECTORS = "processors"
+DRAIN_ORDER = ("normaliser", DETECTORS, "spend", "healing_router", "healing", "policy_endpoint", "sinks/clickhouse")
+"""A span's way through the stages."""
+
+Route = tuple[str, Callable[[web.Request], Any]]
+
+
+class Assembly:
+    """The parts of one process."""
+
+    def __init__(self, settings: Settings, roles: Roles) -> None:
+        self._settings = settings
+        self._roles = roles
+        self.bus = self._bus()
+        self.receivers = list(self._receivers())
+        self.servers = list(self._servers())
+        self._policies = PolicyBoard()
+
+    def stages(self) -> list[tuple[str, Stage | Delivery]]:
+        """Make the stages, in the order they are started: back to front."""
+        made = [*self._sinks(), *self._healing(), *self._processors(), *self._normaliser()]
+        return [(stage.group, stage) for stage in made]
+
+    def routes(self) -> Sequence[Route]:
+        """Give what the HTTP server answers besides health and metrics."""
+        handler = policy_http.policy_handler(self._policies, self.bus.now_ns, lambda _request: DEFAULT_TENANT)
+        return [(path, handler) for path in policy_http.PATHS]
+
+    def close(self) -> None:
+        """Close the bus."""
+        self.bus.close()
+
+    # --- parts ---
+
+    def _bus(self) -> EmbeddedBus:
+        bus = self._settings.bus
+        embedded = bus.embedded
+        fsync, max_bytes = (embedded.fsync, embedded.max_bytes) if embedded is not None else (True, 10 * 1024**3)
+        folder = self._settings.service.data_dir / "bus"
+        return EmbeddedBus(folder, bus.partitions, fsync, max_bytes, prefix=bus.prefix)
+
+    def _receivers(self) -> Iterator[OtlpReceiver]:
+        if not self._roles.runs(RECEIVERS):
+            return
+        admission = Admission(self._settings.service.memory_limit_mib * MIB)
+        for name in self._enabled("receivers"):
+            yield OtlpReceiver(self._settings.receivers[name], Intake(self.bus, admission, name))
+
+    def _normaliser(self) -> Iterator[Stage]:
+        if self._roles.runs(NORMALISER):
+            yield Normaliser(self._settings.bus.repeat_window_seconds)
+
+    def _processors(self) -> Iterator[Stage]:
+        service = self._settings.service
+        models = PricedModels(self._settings.models)
+        detectors = self._detectors(models)
+        if detectors:
+            yield Runtime(
+                DETECTORS,
+                detectors,
+                self.bus.now_ns,
+                Biller(models) if self._runs_processor("cost") else None,
+                service.run_idle_seconds,
+                service.run_abandon_seconds,
+                service.lateness_seconds,
+                service.lateness_steps,
+            )
+        budgets = self._budgets()
+        if budgets is not None:
+            yield SpendStage(budgets, self.bus.now_ns)
+
+    def _detectors(self, models: PricedModels) -> list[AnyDetector]:
+        wanted = [name for name in self._enabled("processors") if self._runs_processor(name)]
+        return [detector_class(_kind(name))(self._settings.processors[name], models) for name in wanted]
+
+    def _runs_processor(self, name: str) -> bool:
+        return name in self._enabled("processors") and self._roles.runs(PROCESSORS, name)
+
+    def _budgets(self) -> Budgets | None:
+        if not self._runs_processor("cost"):
+            return None
+        budgets: Budgets = self._settings.processors["cost"].budgets
+        return budgets if budgets.agent_hour_usd or budgets.tenant_day_usd else None
+
+    def _sinks(self) -> Iterator[Delivery]:
+        for name in self._enabled("sinks"):
+            if self._roles.runs(SINKS, name):
+                sink = self._settings.sinks[name]
+                window = self._settings.bus.repeat_window_seconds
+                yield ClickHouseSink(lambda: Store(self._dsn()), sink.max_rows, sink.flush_seconds, window)
+
+    def _healing(self) -> Iterator[Stage]:
+        healing = self._settings.healing
+        if healing.enabled and self._roles.runs(HEALING):
+            gate = GateSettings(healing.dry_run, healing.min_confidence, healing.max_age_seconds)
+            yield HealingRouter()
+            yield HealingConsumer(gate)
+        if self._roles.runs(HEALING):
+            yield self._policies
+
+    def _servers(self) -> Iterator[ClickHouseHttp]:
+        door = self._settings.extensions.get("clickhouse_http")
+        if door is not None and door.enabled and self._dsn().startswith("chdb:") and self._roles.runs(SINKS):
+            yield ClickHouseHttp(door.endpoint, self._dsn())
+
+    # --- settings ---
+
+    def _dsn(self) -> str:
+        sink = next(iter(self._settings.sinks.values()), None)
+        configured = sink.dsn.get_secret_value() if sink is not None else ""
+        return configured or f"chdb:///{self._settings.service.data_dir}/store"
+
+    def _enabled(self, section: str) -> list[str]:
+        """List the components of a section that run: all that are enabled, or with pipelines those they name."""
+        found: dict[str, Any] = getattr(self._settings, section)
+        pipelines = self._settings.service.pipelines.values()
+        named = {name for pipeline in pipelines for name in getattr(pipeline, section)}
+        return [
+            name
+            for name, component in found.items()
+            if getattr(component, "enabled", True) and (not pipelines or name in named)
+        ]
+
+    @staticmethod
+    def drain_order(group: str) -> int:
+        """Say when a stage is drained: in the order of a span's way."""
+        return DRAIN_ORDER.index(group) if group in DRAIN_ORDER else len(DRAIN_ORDER)
+
+
+def _kind(name: str) -> str:
+    return name.split("/", 1)[0]

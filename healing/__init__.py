@@ -1,0 +1,1 @@
+"""Decides what is safe to mend, mends it with guard policies, and asks a person about the rest."""
