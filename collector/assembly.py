@@ -52,7 +52,8 @@ class Assembly:
 
     def stages(self) -> list[tuple[str, Stage | Delivery]]:
         """Make the stages, in the order they are started: back to front."""
-        made = [*self._sinks(), *self._healing(), *self._processors(), *self._normaliser()]
+        made: list[Stage | Delivery] = [*self._sinks(), *self._healing()]
+        made += [*self._processors(), *self._normaliser()]
         return [(stage.group, stage) for stage in made]
 
     def routes(self) -> Sequence[Route]:

@@ -36,7 +36,9 @@ def detector_class(name: str) -> type[AnyDetector]:
 def detector_names() -> list[str]:
     """List the detectors there are: files that define one."""
     folder = Path(processors.__file__).parent
-    return sorted(path.stem for path in folder.glob("*.py") if f'\n    name = "{path.stem}"\n' in path.read_text("utf-8"))
+    return sorted(
+        path.stem for path in folder.glob("*.py") if f'\n    name = "{path.stem}"\n' in path.read_text("utf-8")
+    )
 
 
 def components() -> list[Component]:

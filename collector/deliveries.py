@@ -58,7 +58,7 @@ class DeliveryThread(StageThread):
             size += sum(len(record.value) for record in batch.records)
         return Batch(records, batch.now_ns)
 
-    def _handle(self, batch: Batch, consumer: Consumer) -> Handled:
+    def _handle(self, batch: Batch, consumer: Consumer) -> Handled:  # noqa: ARG002  # deliveries keep no state of it
         if not batch.records:
             return Handled()
         handled = self._delivery.deliver(batch, plan_of(self._delivery.group, batch.records).token)

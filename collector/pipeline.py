@@ -120,7 +120,9 @@ class Pipeline:
         try:
             await start()  # type: ignore[misc]  # every start is a coroutine function
         except (OSError, RuntimeError) as error:
-            raise StartError(f"{what} cannot listen on {where}: {error}. Free the address or choose another.") from error
+            raise StartError(
+                f"{what} cannot listen on {where}: {error}. Free the address or choose another."
+            ) from error
 
     def _running_info(self) -> RunningInfo:
         doors = self.doors()
@@ -151,4 +153,3 @@ class Pipeline:
             thread.stop()
         for thread in self._threads:
             thread.join(deadline.left())
-

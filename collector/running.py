@@ -10,7 +10,6 @@ from typing import IO
 
 import msgspec
 
-
 LOCK_TRIES = 6
 LOCK_PAUSE_SECONDS = 0.05
 

@@ -130,7 +130,7 @@ def _without_empty(value: Any, model: Any) -> Any:
         inner = _model_in(annotation)
         if get_origin(annotation) is dict and isinstance(item, dict):
             kept[key] = {name: _without_empty({} if one is None else one, inner) for name, one in item.items()}
-        elif item is not None:
+        elif item is not None or key not in model.model_fields:
             kept[key] = _without_empty(item, inner)
         elif inner is not None:
             kept[key] = {}

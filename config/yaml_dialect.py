@@ -52,13 +52,18 @@ def _refuse_aliases(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not supported", event.start_mark)
+            raise _refused("aliases are not supported", event)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                raise yaml.composer.ComposerError(None, None, f"nested more than {DEEPEST} deep", event.start_mark)
+                raise _refused(f"nested more than {DEEPEST} deep", event)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _refused(reason: str, event: yaml.Event) -> yaml.MarkedYAMLError:
+    mark: Any = event.start_mark
+    return yaml.MarkedYAMLError(problem=reason, problem_mark=mark)
 
 
 class _Reader:
@@ -98,7 +103,7 @@ class _Reader:
         except ExpansionError as error:
             self._problem(node, path, str(error))
             return None
-        if node.style is None and text.startswith("${") and expanded != text:  # type: ignore[attr-defined]  # scalars have one
+        if getattr(node, "style", None) is None and text.startswith("${") and expanded != text:
             return plain(expanded)
         return expanded
 
@@ -119,5 +124,5 @@ def plain(text: str) -> Any:
 
 
 def _constructed(node: yaml.Node) -> Any:
-    value = yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it untyped
+    value = yaml.SafeLoader("").construct_object(node)
     return value if isinstance(value, str | int | float | bool) or value is None else str(node.value)

@@ -52,6 +52,8 @@ class Casework:
         elif phase is None:
             yield outgoing(outcome(FAILED, request, decision.words, self._at_ns()))
             self._remember(home, request, Phase.REFUSED)
+        elif healing is not None:
+            self._save(home, replace(healing, version=request.detection.version))
 
     def widen(self, home: Home, request: HealingRequest) -> Iterator[Outgoing]:
         """Apply to an agent what applied to one of its runs, if it would have been decided so at the time.

@@ -6,7 +6,7 @@ What applies by itself is SAFE, confident and fresh (`gate.py`); MEDIUM fixes ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -33,7 +33,7 @@ class HealingConsumer:
     """Reads `healing` and `approvals`. `healings` and `policies` bound what is remembered, each counted when hit."""
 
     group = "healing"
-    topics = (HEALING, APPROVALS)
+    topics: Sequence[str] = (HEALING, APPROVALS)
 
     def __init__(self, settings: GateSettings, healings: int = 50_000, policies: int = 10_000) -> None:
         self._settings = settings

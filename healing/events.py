@@ -12,6 +12,7 @@ from schemas.healing import (
     OUTCOME_SCHEMA,
     POLICY_SCHEMA,
     Approval,
+    Document,
     HealingRequest,
     Outcome,
     Policy,
@@ -21,9 +22,7 @@ from schemas.healing import (
 from schemas.keys import join_key
 from schemas.topics import APPROVALS, CONTENT_TYPE_HEADER, HEALING, HEALING_OUTCOMES, POLICIES, TENANT_HEADER
 
-Event = HealingRequest | Approval | Outcome | Policy
-
-TOPIC_OF: dict[type[Event], tuple[str, bytes]] = {
+TOPIC_OF: dict[type[Document], tuple[str, bytes]] = {
     HealingRequest: (HEALING, HEALING_SCHEMA.encode()),
     Approval: (APPROVALS, APPROVAL_SCHEMA.encode()),
     Outcome: (HEALING_OUTCOMES, OUTCOME_SCHEMA.encode()),
@@ -31,7 +30,7 @@ TOPIC_OF: dict[type[Event], tuple[str, bytes]] = {
 }
 
 
-def outgoing(event: Event) -> Outgoing:
+def outgoing(event: Document) -> Outgoing:
     """Write an event under the key of its tenant, service and agent; raises UnreadableDocument."""
     topic, schema = TOPIC_OF[type(event)]
     headers = {
@@ -45,7 +44,7 @@ def outgoing(event: Event) -> Outgoing:
     return Outgoing(topic, healing_key(event.tenant, event.service, event.agent), encode(event), headers)
 
 
-def event_id(event: Event) -> str:
+def event_id(event: Document) -> str:
     """Name an event: the same when the same thing is said again."""
     if isinstance(event, Policy):
         return f"{healing_key(event.tenant, event.service, event.agent)}.{event.version}"

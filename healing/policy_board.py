@@ -6,7 +6,7 @@ The stage's thread writes, the server's loop reads; one lock guards both, and is
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from collector.bus.dead_letters import dead_letter
@@ -27,7 +27,7 @@ class PolicyBoard:
     """Reads `policies`; keeps the newest policy of each home that has rules."""
 
     group = "policy_endpoint"
-    topics = (POLICIES,)
+    topics: Sequence[str] = (POLICIES,)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,6 +82,11 @@ class PolicyBoard:
             service = self._policies.get(of_service.key) or empty_policy(*of_service)
             own = self._policies.get(home.key) or empty_policy(*home)
         return combined(service, own, now_ns)
+
+    def watched(self) -> bool:
+        """Say whether anybody waits for a change."""
+        with self._lock:
+            return bool(self._watchers)
 
     @contextmanager
     def watching(self, home: Home, tell: Callable[[], None]) -> Iterator[None]:

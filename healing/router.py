@@ -6,7 +6,7 @@ also when the agent's name arrives with a later version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -40,7 +40,7 @@ class HealingRouter:
     """Reads `detections`, writes `healing`. `remembered` bounds how many detections it knows."""
 
     group = "healing_router"
-    topics = (DETECTIONS,)
+    topics: Sequence[str] = (DETECTIONS,)
 
     def __init__(self, remembered: int = 50_000) -> None:
         self._remembered = remembered

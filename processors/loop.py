@@ -92,7 +92,7 @@ def _take_tool(state: LoopState, at: At, item: Action) -> list[Episode]:
 
 def _take_ask(state: LoopState, at: At, item: Action) -> list[Episode]:
     _hear_model(state, at, item)
-    changed = _settle(state, item.heard)
+    changed = _settle(state, item.answer)
     if not state.tools_seen:
         state.pending = _moment(state, at, item, 0)
     return changed + _interrupt_talk(state)
@@ -100,7 +100,7 @@ def _take_ask(state: LoopState, at: At, item: Action) -> list[Episode]:
 
 def _take_talk(state: LoopState, at: At, item: Action) -> list[Episode]:
     _hear_model(state, at, item)
-    changed = _settle(state, item.heard)
+    changed = _settle(state, item.answer)
     return changed + _say(state, at, item)
 
 
@@ -111,7 +111,7 @@ def _take_turn(state: LoopState, at: At, item: Action) -> list[Episode]:
 
 def _take_silence(state: LoopState, at: At, item: Action) -> list[Episode]:
     _hear_model(state, at, item)
-    return _settle(state, item.heard)
+    return _settle(state, item.answer)
 
 
 _TAKERS = (_take_tool, _take_ask, _take_talk, _take_turn, _take_silence)

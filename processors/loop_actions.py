@@ -10,7 +10,7 @@ import xxhash
 from processors.loop_arguments import read_arguments
 from processors.loop_masking import masked
 from processors.loop_wording import brings_nothing, pack
-from schemas.step import AGENT, HANDOFF, LLM, MEMORY, RETRIEVAL, TOOL, Step, ToolCall
+from schemas.step import AGENT, HANDOFF, LLM, MEMORY, RETRIEVAL, TEXT_CAP, TOOL, Step, ToolCall
 
 PREVIEW_CAP = 32
 """Characters of the arguments or the message that are kept to show what repeats."""
@@ -49,6 +49,7 @@ class Action(msgspec.Struct, frozen=True, array_like=True):
     """One action. `exact` and `near` fingerprint what was done and what came of it, as it is and masked.
 
     `heard` fingerprints, masked, what came back: of a tool its result, of a model what it was told before.
+    `answer` is the newest result of a tool that a model was told, for the call that asked for it.
     `words` is the wording of what was asked or said, `tokens` the model call's input and output.
     """
 
@@ -62,6 +63,7 @@ class Action(msgspec.Struct, frozen=True, array_like=True):
     words: bytes = b""
     input_tokens: int = 0
     output_tokens: int = 0
+    answer: int = 0
 
 
 def action_of(step: Step) -> Action | None:
@@ -92,7 +94,7 @@ def _tool_action(step: Step) -> Action:
     name = (step.tool or step.name)[:NAME_CAP]
     asked, asked_hash = (step.args, step.args_hash) if step.args_hash else (step.input_text, step.input_hash)
     outcome = step.result or step.error or step.error_type
-    heard = _heard(outcome, step.result_hash if step.result_size > len(outcome) else "")
+    heard = _heard(outcome, step.result_hash if len(outcome) >= TEXT_CAP else "")
     marks = Mark.FAILED if step.failed else 0
     if not (outcome or step.result_hash):
         marks |= Mark.NO_RESULT
@@ -118,10 +120,21 @@ def _model_action(step: Step) -> Action:
     used, made = (usage.input, usage.output) if usage else (0, 0)
     if step.calls:
         return _ask(step, used, made)
-    heard = _answered(step) or (fingerprint(masked(step.input_text[-_TOLD_CAP:])) if step.input_text else 0)
     if step.output_text:
-        return _said(Sort.TALK, step.output_text, "", heard, used, made)
-    return Action(Sort.SILENT, 0, 0, 0, heard, "", "", b"", used, made)
+        return _said(Sort.TALK, step.output_text, "", _told(step), used, made, _answered(step))
+    return Action(Sort.SILENT, 0, 0, input_tokens=used, output_tokens=made, answer=_answered(step))
+
+
+def _told(step: Step) -> int:
+    """Fingerprint what led a model to say something: a tool's answer or what it was told last, and its state."""
+    told = step.answers[-1].result if step.answers else step.input_text[-_TOLD_CAP:]
+    heard = _saying(told) if told else 0
+    return joined(heard, fingerprint(step.state_hash)) if step.state_hash else heard
+
+
+def _saying(text: str, name: str = "") -> int:
+    """Fingerprint a message, masked: said by one and told to another it is the same."""
+    return fingerprint(f"{name}\n{masked(text)}")
 
 
 def _ask(step: Step, used: int, made: int) -> Action:
@@ -129,9 +142,17 @@ def _ask(step: Step, used: int, made: int) -> Action:
     exact = "\n".join([f"{call.name}\n{call.args_hash}" for call in calls])
     near = "\n".join([f"{call.name}\n{_asked(call)}" for call in calls])
     name = ", ".join(dict.fromkeys(call.name for call in calls))[:NAME_CAP]
-    heard = _answered(step)
     preview = calls[0].args[:PREVIEW_CAP]
-    return Action(Sort.ASK, fingerprint(exact), fingerprint(near), 0, heard, name, preview, b"", used, made)
+    return Action(
+        Sort.ASK,
+        fingerprint(exact),
+        fingerprint(near),
+        name=name,
+        preview=preview,
+        input_tokens=used,
+        output_tokens=made,
+        answer=_answered(step),
+    )
 
 
 def _asked(call: ToolCall) -> str:
@@ -147,10 +168,9 @@ def _answered(step: Step) -> int:
     return fingerprint(masked(answer.result) if answer.result else answer.result_hash)
 
 
-def _said(sort: int, text: str, name: str, heard: int, used: int = 0, made: int = 0) -> Action:
+def _said(sort: int, text: str, name: str, heard: int, used: int = 0, made: int = 0, answer: int = 0) -> Action:
     exact = fingerprint(f"{name}\n{text}")
-    near = fingerprint(f"{name}\n{masked(text)}")
-    return Action(sort, exact, near, 0, heard, name, text[:PREVIEW_CAP], pack(text), used, made)
+    return Action(sort, exact, _saying(text, name), 0, heard, name, text[:PREVIEW_CAP], pack(text), used, made, answer)
 
 
 def _handoff(step: Step) -> Action:

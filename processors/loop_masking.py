@@ -8,6 +8,7 @@ from functools import lru_cache
 import xxhash
 
 from processors.loop_keys import CALLING, role_of
+from processors.loop_vocabulary import CALLING_WORDS
 
 HEAD, TAIL = 600, 200
 """Characters of a text that are masked: its beginning and its end; what lies between is compared as it is."""
@@ -21,25 +22,23 @@ _FEW_VOWELS, _FEW_VOWELS_BESIDE_FIGURES = 6, 4
 
 _HEX = "[0-9a-f]"
 _UUID = re.compile(rf"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}")
-_BARE = (
-    rf"(?P<uuid>\b{_UUID.pattern}\b)"
-    r"|(?P<took>\b\d{1,9}(?:[.,]\d{1,6})? ?(?:ns|us|µs|ms|msec|s|sec|secs|seconds|milliseconds)\b)"
-    r"|(?P<token>\b[0-9a-z]{8,64}\b)"
+_CLOCK = re.compile(r"\d:\d\d")
+_TIME = re.compile(
+    r"\b\d{4}-\d\d-\d\d[t ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:z|[+-]\d\d:?\d\d)?"
+    r"|\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b"
 )
-_LABELLED = (
-    r"(?P<time>\b\d{4}-\d\d-\d\d[t ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:z|[+-]\d\d:?\d\d)?)"
-    r"|(?P<clock>\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b)"
-    r"|(?P<named>\b(?P<label>[a-z_]{1,32})(?P<is>\"? ?[=:] ?\"?)(?P<value>[0-9a-z_-]{4,64})\b)"
-)
-_WITHOUT_LABELS = re.compile(_BARE)
-_WITH_LABELS = re.compile(f"{_LABELLED}|{_BARE}")
-_SUSPECT = re.compile(r"[0-9=]|[bcdfghjklmnpqrstvwxz]{5}")
-"""What a text must hold for anything in it to be masked; looked for first, as most texts hold none of it."""
+_UNIT = re.compile(r"\d ?(?:[nuµm]?s|msec|secs?|seconds|milliseconds)\b")
+_TOOK = re.compile(r"\b\d{1,9}(?:[.,]\d{1,6})? ?(?:[nuµm]?s|msec|secs?|seconds|milliseconds)\b")
+_LABELLED = re.compile(r"\b([a-z_]{1,32})(\"? ?[=:] ?\"?)([0-9a-z_-]{4,64})\b")
+_TOKEN = re.compile(r"[0-9a-z]{8,64}")
+_LABELS = tuple(word for word in sorted(CALLING_WORDS) if len(word) >= 4)
 _WHOLE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.{0,24}|1\d{9}(?:\d{3}|\d{6}|\d{9})?(?:\.\d{1,9})?")
+_DASHES = 4
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}")
 _TURNS = re.compile(r"[a-z][0-9]|[0-9][a-z]")
 
 
+@lru_cache(maxsize=8_192)
 def looks_random(token: str) -> bool:
     """Say whether a token (lower case) looks drawn rather than written."""
     if len(token) < RANDOM_LENGTH or not (token.isalnum() and token.isascii()) or token.isdigit():
@@ -65,29 +64,32 @@ def masked(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _masked(text: str) -> str:
-    """Mask; remembered, as a tool's result is told once more to the model that asked for it."""
-    folded = fold(text)
-    if not _SUSPECT.search(folded):
-        return folded
-    if "=" in folded or ":" in folded:
-        return _WITH_LABELS.sub(_mask_labelled, folded)
-    return _WITHOUT_LABELS.sub(_mask, folded)
+    """Mask; remembered, as a tool's result is told once more to the model that asked for it.
 
-
-def _mask(match: re.Match[str]) -> str:
-    if match.lastgroup != "token":
-        return f"<{match.lastgroup}>"
-    token = match.group()
-    return "<token>" if looks_random(token) else token
+    Each kind is first looked for in the cheapest way: most texts hold none of them.
+    """
+    text = fold(text)
+    if ":" in text and _CLOCK.search(text):
+        text = _TIME.sub("<time>", text)
+    if _UNIT.search(text):
+        text = _TOOK.sub("<took>", text)
+    if ("=" in text or ":" in text) and any(label in text for label in _LABELS):
+        text = _LABELLED.sub(_mask_labelled, text)
+    if text.count("-") >= _DASHES:
+        text = _UUID.sub("<uuid>", text)
+    if any(map(looks_random, _TOKEN.findall(text))):
+        text = _TOKEN.sub(_mask_token, text)
+    return text
 
 
 def _mask_labelled(match: re.Match[str]) -> str:
-    if match["value"] is None:
-        return _mask(match)
-    label, value = match["label"], match["value"]
-    if role_of(label) == CALLING or looks_random(value):
-        return f"{label}{match['is']}<token>"
-    return match.group()
+    label, between, _ = match.groups()
+    return f"{label}{between}<token>" if role_of(label) == CALLING else match.group()
+
+
+def _mask_token(match: re.Match[str]) -> str:
+    token = match.group()
+    return "<token>" if looks_random(token) else token
 
 
 def is_drawn(value: str) -> bool:

@@ -86,6 +86,7 @@ class Row(msgspec.Struct, array_like=True):
         if self.phrasing is None or not self.phrasing.follows(moment.seen, words, barren):
             return False
         self.phrasing.add(moment.seen, words, barren)
+        self.cycles.take(moment.seen)
         return True
 
     def _watch(self, moment: Moment, growth: Growth) -> Episode | None:
@@ -109,8 +110,14 @@ class Row(msgspec.Struct, array_like=True):
         action, recent = moment.action, self.cycles.recent
         if action.marks & Mark.FAILED:
             return MORE_REPETITIONS
-        told_more = action.sort == Sort.TALK and action.heard and recent and action.heard != recent[-1].heard
-        return MORE_REPETITIONS if told_more else TELLING_REPETITION
+        if action.sort == Sort.TALK and recent and self._was_told_more(action):
+            return MORE_REPETITIONS
+        return TELLING_REPETITION
+
+    def _was_told_more(self, action: Action) -> bool:
+        """Say whether something new was heard before a saying: not nothing, not the same again, not the last saying."""
+        recent = self.cycles.recent
+        return action.heard != 0 and not (recent and action.heard in (recent[-1].heard, recent[-1].near))
 
     def _phrase(self, moment: Moment) -> None:
         words = moment.action.words
@@ -126,12 +133,12 @@ class Row(msgspec.Struct, array_like=True):
 
     def _is_barren(self, moment: Moment) -> bool:
         """Say whether nothing new came of an action, or nothing new led to it."""
-        action, recent = moment.action, self.cycles.recent
+        action = moment.action
         if action.sort in (Sort.TOOL, Sort.ASK):
             return bool(action.marks & Mark.BARREN)
         if action.sort == Sort.TURN:
             return False
-        return not action.heard or (bool(recent) and action.heard == recent[-1].heard)
+        return not self._was_told_more(action)
 
     def _watch_blindly(self, moment: Moment, growth: Growth) -> Episode | None:
         blindness = self.blindness

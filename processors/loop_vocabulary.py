@@ -44,5 +44,5 @@ NOTHING_WORDS = frozenset(_NOTHING.split())
 """Words with which a result says that it brings nothing."""
 JOINING_WORDS = frozenset(_JOINING.split())
 """Words that hold a sentence together and are about nothing."""
-EMPTY_RESULTS = frozenset(("", "[]", "{}", "null", '""', "none", "false", "0"))
-"""Results that are nothing by themselves."""
+EMPTY_RESULTS = frozenset(("[]", "{}", "false", "0"))
+"""Results that are nothing by themselves. No result at all is not among them: a command that did its work is silent."""

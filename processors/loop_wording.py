@@ -20,13 +20,15 @@ CONTENT_WORD = 3
 SHARED_WORDS = 2
 _CONTENT, _FIGURE = 1, 2
 
+_CODE = re.compile(r"[{}<>=$|&;\\_\[\]#*`/]| -")
+"""What stands in commands and code rather than in what somebody asks or says."""
 _WORD = re.compile(r"[^\W_]+")
 _BARREN_CAP = 160
 
 
 def pack(text: str) -> bytes:
     """Pack the words of a short text in order, two bytes each: a fingerprint and whether it is a figure, or content."""
-    if len(text) > TEXT_CAP:
+    if len(text) > TEXT_CAP or _CODE.search(text):
         return b""
     words = _WORD.findall(text.casefold(), 0, TEXT_CAP)
     if not 2 <= len(words) <= WORDS_CAP * 2:

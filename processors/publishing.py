@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +14,7 @@ from schemas.detection import CLOSED, DETECTION_SCHEMA, GREY_ZONE, WITHDRAWN, Fi
 from schemas.healing import risk_of
 from schemas.keys import join_key
 from schemas.metrics import DETECTIONS_PUBLISHED, ESCALATED
+from schemas.timestamps import rfc3339
 from schemas.topics import CONTENT_TYPE_HEADER, DETECTIONS, ESCALATIONS, TENANT_HEADER
 
 NEXT_TIER = {1: b"embedding", 2: b"embedding", 3: b"judge", 4: b"human"}
@@ -142,16 +142,6 @@ def _fix_of(finding: Finding) -> dict[str, Any] | None:
         "parameters": fix.parameters,
         "description": _clean(fix.description),
     }
-
-
-def rfc3339(ns: int) -> str:
-    """Write Unix nanoseconds as RFC 3339 UTC; what no calendar holds is written as the epoch."""
-    seconds, rest = divmod(ns, 1_000_000_000)
-    try:
-        moment = datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError, ValueError):
-        moment, rest = datetime.fromtimestamp(0, UTC), 0
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def _clean(text: str) -> str:

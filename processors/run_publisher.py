@@ -89,7 +89,8 @@ class RunPublisher:
 
     def _withdraw(self, run: RunState, number: int, key: str, now_ns: int, detected_ns: int) -> Outgoing:
         known = run.published[number].pop(key)
-        kind, fingerprint, first_span = key.split("|", 2)
+        kind, rest = key.split("|", 1)
+        fingerprint, first_span = rest.rsplit("|", 1)
         first = SpanRef(known.trace_id, first_span)
         finding = Finding(
             type=kind,

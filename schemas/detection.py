@@ -33,7 +33,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     Together `type`, `fingerprint` and `first` say which episode it is: they become the detection's id.
     `spans` begins with the first span of the evidence and ends with the span that crossed the line
-    (at most 32 in between are kept); neither end moves once the line is crossed.
+    (at most 32 in between are kept); the first never moves, the last only when a further line is crossed.
     `title` and `explanation` may contain `{agent}`, filled in when the agent's name is known.
     `stage` says when a change is worth publishing while the episode is open: a higher stage is, other figures wait.
     `score` is 0-100; `confidence` 0-1; `cost_usd` what it cost to find out.

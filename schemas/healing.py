@@ -264,10 +264,11 @@ class UnreadableDocument(ValueError):  # noqa: N818  # named by what the reader 
     """A record that is none of ours."""
 
 
-DocumentT = TypeVar("DocumentT", HealingRequest, Approval, Outcome, Policy)
+Document = HealingRequest | Approval | Outcome | Policy
+DocumentT = TypeVar("DocumentT", bound=Document)
 
 
-def encode(document: HealingRequest | Approval | Outcome | Policy) -> bytes:
+def encode(document: Document) -> bytes:
     """Write a document as JSON; raises UnreadableDocument for values JSON readers could not take back."""
     try:
         return msgspec.json.encode(document)

@@ -16,7 +16,7 @@ def rfc3339(ns: int) -> str:
         moment = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
         moment, rest = datetime.fromtimestamp(0, UTC), 0
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return f"{moment.isoformat()[:19]}.{rest:09d}Z"
 
 
 def unix_ns(text: str) -> int:
@@ -27,7 +27,9 @@ def unix_ns(text: str) -> int:
     if zone.startswith("."):
         fraction = zone[1 : 1 + _leading_digits(zone[1:])]
         zone = zone[1 + len(fraction) :]
-    moment = datetime.strptime(f"{head}{'+00:00' if zone in ('Z', 'z') else zone}", "%Y-%m-%dT%H:%M:%S%z")
+    if not (head[4:5] == head[7:8] == "-" and head[10:11] in ("T", "t") and head[13:14] == head[16:17] == ":" and zone):
+        raise ValueError("not an RFC 3339 time")
+    moment = datetime.fromisoformat(f"{head}{'+00:00' if zone in ('Z', 'z') else zone}")
     return int(moment.timestamp()) * SECOND_NS + int(f"{fraction}000000000"[:9])
 
 

@@ -82,7 +82,10 @@ class ClickHouseHttp:
     async def _handle(self, request: web.Request) -> web.Response:
         if _host(request) not in LOOPBACK:
             return web.Response(status=403, text="only loopback hosts are answered\n")
-        if request.headers.get("Origin") or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        if request.headers.get("Origin") or request.headers.get("Sec-Fetch-Site", "none") not in (
+            "none",
+            "same-origin",
+        ):
             return web.Response(status=403, text="cross-origin requests are refused\n")
         if request.method not in ("GET", "POST", "HEAD"):
             return web.Response(status=405, text="use GET or POST\n", headers={"Allow": "GET, POST"})

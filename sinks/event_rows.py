@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from collector.bus.protocol import Record
-from sinks.record_rows import nanoseconds
+from schemas.timestamps import unix_ns
 
 EVENT_COLUMNS = ("Tenant", "Id", "Event", "DetectionId", "FixType", "Risk", "Service", "Agent", "At", "Reason", "Json")
 POLICY_COLUMNS = ("Tenant", "Service", "Agent", "Version", "At", "Rules", "Json")
@@ -16,7 +16,7 @@ POLICY_COLUMNS = ("Tenant", "Service", "Agent", "Version", "At", "Rules", "Json"
 def event_row(record: Record) -> tuple[int, tuple[Any, ...]]:
     """Write an approval or outcome event; raises ValueError or KeyError for what is none."""
     document = orjson.loads(record.value)
-    at = nanoseconds(document["at"])
+    at = unix_ns(document["at"])
     return at, (
         str(document["tenant"]),
         str(document["healing_id"]),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import orjson
 
 ROWS = 100_000
 
 
-class Query(Protocol):
-    """Asks a store; rows by column name."""
-
-    def __call__(self, sql: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]: ...
+Query = Callable[[str, dict[str, Any]], Iterator[dict[str, Any]]]
+"""Asks a store, with bound parameters; gives rows by column name."""
 
 
 def detections(
@@ -77,6 +75,6 @@ def _short_names(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def waiting(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """List the requests that nobody has answered and that have not expired."""
-    answered = {event["healing_id"] for event in events if event["event"] != "requested"}
-    return [event for event in events if event["event"] == "requested" and event["healing_id"] not in answered]
+    """List the questions that nobody has answered and that have not expired: those whose latest event asks."""
+    latest = {event["healing_id"]: event for event in events}
+    return [event for event in latest.values() if event["event"] == "requested"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from collector.bus.protocol import Record
 from schemas.step import Step, Usage
+from schemas.timestamps import unix_ns
 from schemas.usage import UsageRecord
 
 NO_USAGE = Usage()
@@ -105,8 +105,8 @@ DETECTION_COLUMNS: dict[str, Callable[[Document], Any]] = {
     "Evidence": lambda d: orjson.dumps(d["evidence"]).decode(),
     "FixType": lambda d: (d["suggested_fix"] or {}).get("fix_type", ""),
     "FixRisk": lambda d: (d["suggested_fix"] or {}).get("risk", ""),
-    "EventTime": lambda d: nanoseconds(d["event_time"]),
-    "DetectedAt": lambda d: nanoseconds(d["detected_at"]),
+    "EventTime": lambda d: unix_ns(d["event_time"]),
+    "DetectedAt": lambda d: unix_ns(d["detected_at"]),
     "CostUsd": lambda d: d["cost_usd"],
 }
 DEAD_LETTER_COLUMNS = ("At", "Stage", "Topic", "Offset", "ErrorClass", "ErrorText", "Size")
@@ -126,7 +126,7 @@ def detection_row(value: bytes) -> tuple[int, tuple[Any, ...]]:
     """Write a detection, the whole document beside its fields; raises ValueError or KeyError for what is none."""
     document = orjson.loads(value)
     row = tuple(read(document) for read in DETECTION_COLUMNS.values())
-    return nanoseconds(document["detected_at"]), (*row, value.decode())
+    return unix_ns(document["detected_at"]), (*row, value.decode())
 
 
 def dead_letter_row(record: Record) -> tuple[int, tuple[Any, ...]]:
@@ -142,13 +142,6 @@ def dead_letter_row(record: Record) -> tuple[int, tuple[Any, ...]]:
         int(headers.get("original-size", "0")),
     )
     return record.append_ns, row
-
-
-def nanoseconds(text: str) -> int:
-    """Read an RFC 3339 UTC time as Unix nanoseconds; raises ValueError."""
-    head, _, fraction = text.rstrip("Z").partition(".")
-    moment = datetime.fromisoformat(head).replace(tzinfo=UTC)
-    return int(moment.timestamp()) * 1_000_000_000 + int((fraction + "000000000")[:9] or 0)
 
 
 def _tokens(count: int) -> int:

@@ -12,7 +12,18 @@ from typing import NamedTuple
 LONGEST = 262_144
 QUESTIONS = frozenset({"select", "with", "show", "describe", "desc", "explain", "exists"})
 HARMLESS_TABLE_FUNCTIONS = frozenset(
-    {"numbers", "numbers_mt", "zeros", "zeros_mt", "values", "view", "null", "generateseries", "generate_series", "format"}
+    {
+        "numbers",
+        "numbers_mt",
+        "zeros",
+        "zeros_mt",
+        "values",
+        "view",
+        "null",
+        "generateseries",
+        "generate_series",
+        "format",
+    }
 )
 OUTSIDE_FUNCTIONS = frozenset(
     {
@@ -21,7 +32,7 @@ OUTSIDE_FUNCTIONS = frozenset(
         "catboostevaluate", "paimon", "ytsaurus", "arrowflight", "filecluster", "urlcluster", "s3cluster",
     }
 )  # fmt: skip
-"""Functions that reach outside, known by name also where the engine does not list them."""
+"""Functions that reach outside, known also where the engine does not list them."""
 
 
 class Refused(ValueError):  # noqa: N818  # it is an answer

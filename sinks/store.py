@@ -7,7 +7,7 @@ StoreError
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -61,10 +61,10 @@ class Store:
         with _sorted_errors():
             self._client.insert(table, columns, column_names=names, column_oriented=True, settings=settings)
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Ask; yields rows by column name."""
         with _sorted_errors():
-            result = self._client.query(sql, parameters=dict(parameters or {}))
+            result = self._client.query(sql, parameters=parameters or {})
         return iter(dict(zip(result.column_names, row, strict=True)) for row in result.result_rows)
 
     def close(self) -> None:
@@ -91,9 +91,9 @@ class _sorted_errors:  # noqa: N801  # reads as what it is, a with-clause
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> bool:
-        if error is None or isinstance(error, StoreError) or not isinstance(error, Exception):
-            return False
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, StoreError) or not isinstance(error, Exception):
+            return
         text = str(error)
         if any(code in text for code in REFUSED_CODES):
             raise StatementRefused(text) from error

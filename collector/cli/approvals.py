@@ -31,13 +31,14 @@ def show_approvals(
     with reading(load_settings(config, set_, data_dir)) as query:
         events = store_reading.approvals(query)
     shown = events if everything else store_reading.waiting(events)
-    table = make_table("asked", "id", "event", "detection", "fix", "risk", "agent", "what happened")
+    table = make_table("asked", "id", "event", "kind", "detection", "fix", "risk", "agent", "what happened")
     for event in shown:
         add_row(
             table,
             str(event["at"])[:19].replace("T", " "),
             str(event["healing_id"])[:12],
             str(event["event"]),
+            str(event["kind"]),
             str(event["detection_type"]),
             (str(event["fix_type"]), "bold"),
             str(event["risk"]),

@@ -21,6 +21,7 @@ from rich.text import Text
 from collector.cli.live_view import SEVERITY_STYLE
 from collector.cli.recorded_runs import RecordedRun, recorded_runs
 from collector.running import RunningInfo, read_running
+from sinks.reading import waiting
 
 START_SECONDS = 60.0
 FIND_SECONDS = 20.0
@@ -88,7 +89,8 @@ def _runs_table(runs: list[RecordedRun], found: list[dict[str, Any]]) -> Table:
 
 def _print_healing(console: Console, door: str) -> None:
     applied = _query(door, "SELECT Json FROM healing FINAL WHERE Event = 'applied' ORDER BY At")
-    asked = _query(door, "SELECT Json FROM approvals FINAL WHERE Event = 'requested' ORDER BY At")
+    events = _query(door, "SELECT Json FROM approvals FINAL ORDER BY At, Event")
+    asked = [event for event in waiting(events) if event["kind"] == "approval"]
     console.print(f"\n[bold]{len(applied)} SAFE fixes applied by themselves[/bold], as guard policies:")
     for document in applied:
         console.print(Text(f"  {document['fix_type']} for {document['agent']}: {json.dumps(document['parameters'])}"))

@@ -14,8 +14,8 @@ from collector.cli.configuration import load_settings
 from collector.cli.live_view import SEVERITY_STYLE
 from collector.cli.output import JSON, WrongUsage, add_row, check_format, make_table, print_rows
 from collector.cli.reading_source import reading
+from schemas.timestamps import unix_ns
 from sinks import reading as store_reading
-from sinks.record_rows import nanoseconds
 
 AGO = re.compile(r"(\d{1,9})([smhd])\Z")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -46,7 +46,7 @@ def show_detections(
         print_rows(format_, found, table_of(found))
         while wanted.follow:
             time.sleep(FOLLOW_SECONDS)
-            after = max((nanoseconds(document["detected_at"]) for document in found), default=since_ns)
+            after = max((unix_ns(document["detected_at"]) for document in found), default=since_ns)
             fresh = store_reading.detections(query, since_ns, wanted.trace, wanted.kind, wanted.all_versions, after)
             if fresh:
                 print_rows(format_, fresh, table_of(fresh, header=False))
@@ -84,7 +84,6 @@ def parse_since(text: str, now_ns: int) -> int:
     if ago is not None:
         return now_ns - int(ago[1]) * UNITS[ago[2]] * 1_000_000_000
     try:
-        return nanoseconds(text)
+        return unix_ns(text)
     except ValueError as error:
         raise WrongUsage(f"--since {text!r} is no time: use 2026-11-20T10:00:00Z, or 10m, 2h, 1d ago") from error
-

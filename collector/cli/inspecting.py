@@ -24,13 +24,11 @@ def print_components(format_: str) -> int:
     from collector.components import components
 
     check_format(format_)
-    found = [
-        {"section": part.section, "type": part.kind, "description": part.description, "settings": _settings_of(part.settings)}
-        for part in components()
-    ]
+    parts = components()
     table = make_table("section", "type", "settings", "what it is")
-    for part in found:
-        add_row(table, part["section"], (part["type"], "bold"), ", ".join(part["settings"]) or "-", part["description"])
+    for part in parts:
+        add_row(table, part.section, (part.kind, "bold"), ", ".join(_names(part.settings)) or "-", part.description)
+    found = [{**part._asdict(), "settings": _names(part.settings)} for part in parts]
     print_rows(format_, found, table)
     return 0
 
@@ -67,5 +65,5 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _settings_of(model: type[BaseModel]) -> list[str]:
+def _names(model: type[BaseModel]) -> list[str]:
     return [name for name in model.model_fields if name != "enabled"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from prometheus_client import REGISTRY
 from rich.console import Console, Group
@@ -35,7 +35,7 @@ class LiveView:
         self._at = time.monotonic()
         self._live = Live(console=console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> Self:
         self._live.start()
         return self
 
@@ -87,6 +87,4 @@ class LiveView:
 
 
 def _total(name: str) -> float:
-    return sum(
-        sample.value for metric in REGISTRY.collect() for sample in metric.samples if sample.name == name
-    )
+    return sum(sample.value for metric in REGISTRY.collect() for sample in metric.samples if sample.name == name)

@@ -11,7 +11,8 @@ import typer
 app = typer.Typer(
     name="tracemend",
     help="Finds what goes wrong in LLM agent runs while they run, by name, and mends what is safe to mend.\n\n"
-    "Start with `tracemend demo`, or `tracemend up` and point an OTLP exporter at 127.0.0.1:4317 (gRPC) or :4318 (HTTP).",
+    "Start with `tracemend demo`, or with `tracemend up` and an OTLP exporter pointed at 127.0.0.1:4317 (gRPC) "
+    "or :4318 (HTTP).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,15 +26,15 @@ app.add_typer(approvals_app, name="approvals")
 app.add_typer(policies_app, name="policies")
 
 Config = Annotated[
-    Optional[list[Path]],  # noqa: UP007, UP045  # typer reads this one
+    Optional[list[Path]],  # noqa: UP045  # typer reads this one
     typer.Option("--config", "-c", help="A YAML file merged over the built-in configuration; may be repeated."),
 ]
 Set = Annotated[
-    Optional[list[str]],  # noqa: UP007, UP045  # as above
+    Optional[list[str]],  # noqa: UP045  # as above
     typer.Option("--set", help="One setting, as in --set processors::loop::enabled=false; may be repeated."),
 ]
 DataDir = Annotated[
-    Optional[Path],  # noqa: UP007, UP045  # as above
+    Optional[Path],  # noqa: UP045  # as above
     typer.Option("--data-dir", help="Where everything embedded lives (service::data_dir)."),
 ]
 Format = Annotated[str, typer.Option("--format", help="table, json (one document) or jsonl (one object a line).")]
@@ -110,7 +111,9 @@ def detections(
     data_dir: DataDir = None,
     format_: Format = "table",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what is found.")] = False,
-    since: Annotated[str, typer.Option(help="Only what was told since: 2026-11-20T10:00:00Z, or 10m, 2h, 1d ago.")] = "",
+    since: Annotated[
+        str, typer.Option(help="Only what was told since: 2026-11-20T10:00:00Z, or 10m, 2h, 1d ago.")
+    ] = "",
     trace: Annotated[str, typer.Option(help="Only one trace, by its id.")] = "",
     type_: Annotated[str, typer.Option("--type", help="Only one type, as in loop.")] = "",
     all_versions: Annotated[
@@ -184,9 +187,7 @@ def approvals_reject(
 
 
 @policies_app.command(name="show")
-def policies_show(
-    config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table"
-) -> None:
+def policies_show(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
     """Show the guard policies in force, per service and agent."""
     from collector.cli.tables import show_policies
 

@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs, and nothing in a terminal that a span could have put there."""
+"""How commands print: tables for people, JSON for programs, nothing in a terminal that a span could have put there."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def make_table(*titles: str) -> Table:
 
 def add_row(table: Table, *cells: Cell) -> None:
     """Add a row of texts that come from spans: no markup, no control characters."""
-    table.add_row(*(Text(printable(cell)) if isinstance(cell, str) else Text(printable(cell[0]), cell[1]) for cell in cells))
+    table.add_row(
+        *(Text(printable(cell)) if isinstance(cell, str) else Text(printable(cell[0]), cell[1]) for cell in cells)
+    )
 
 
 def printable(text: str) -> str:

@@ -105,5 +105,3 @@ def _say(console: Console, line: str) -> None:
     else:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
-
-

@@ -1,4 +1,4 @@
-"""What a step gets from its relatives: its agent's name, its conversation, content its span left out; and what it loses.
+"""What a step gets from its relatives, its agent's name, conversation, content its span left out, and what it loses.
 
 Everything here is a function of the set of spans known, never of the order in which they came.
 """
@@ -50,7 +50,7 @@ def _from_logs(trace: TraceState, kin: Kin) -> dict[str, Any]:
 
 
 def _cost_from_parent(trace: TraceState, kin: Kin, step: Step) -> float | None:
-    """Find what a call cost among the records that name its parent: the first told after it ended, by model and tokens."""
+    """Find what a call cost among the records that name its parent: the first told after it began, by its figures."""
     above = trace.kin.get(kin.parent)
     if above is None or step.usage is None:
         return None

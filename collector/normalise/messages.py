@@ -6,7 +6,7 @@ LangChain's constructors, and the flattened attributes of OpenInference and Open
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from schemas.step import NAME_CAP, TEXT_CAP, ToolAnswer, ToolCall
 CALLS_CAP = 32
 MESSAGES_CAP = 2_000
 DEEPEST = 12
+FIRST_FIELDS = ("message.role", "role", "message.content", "content")
+"""What the first flattened message has at least one of."""
 ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "AIMessage": "assistant", "HumanMessage": "user"}
 
 
@@ -143,7 +145,9 @@ def _part(made: Message, part: dict[str, Any], depth: int) -> None:
     if kind in ("tool_call", "tool_use", "function_call", "tool-call", "server_tool_call"):
         _call(made, part)
     elif kind in ("tool_call_response", "tool_result", "tool-result", "server_tool_call_response"):
-        body = next((part[key] for key in ("response", "result", "content", "output") if part.get(key) is not None), None)
+        body = next(
+            (part[key] for key in ("response", "result", "content", "output") if part.get(key) is not None), None
+        )
         identity = part.get("id") or part.get("tool_use_id") or part.get("toolCallId") or ""
         made.answers.append(_answer(identity, part.get("name") or part.get("toolName"), body))
     elif isinstance(part.get("toolUse"), dict):
@@ -191,11 +195,15 @@ def tool_call(identity: str, name: str, asked: Any) -> ToolCall:
 def _answer(identity: Any, name: Any, body: Any) -> ToolAnswer:
     read = result(body)
     data = canonical(read)
-    return ToolAnswer(str(identity or "")[:NAME_CAP], str(name or "")[:NAME_CAP], content_hash(data), text_of(read)[:TEXT_CAP])
+    return ToolAnswer(
+        str(identity or "")[:NAME_CAP], str(name or "")[:NAME_CAP], content_hash(data), text_of(read)[:TEXT_CAP]
+    )
 
 
 def flattened(attributes: dict[str, Any], prefix: str) -> list[Message]:
-    """Read messages from flattened attributes: `PREFIX.N.message.role` (OpenInference), `PREFIX.N.role` (OpenLLMetry)."""
+    """Read flattened messages: `PREFIX.N.message.role` (OpenInference), `PREFIX.N.role` (OpenLLMetry)."""
+    if not any(f"{prefix}.{number}.{field}" in attributes for number in (0, 1) for field in FIRST_FIELDS):
+        return []
     found: dict[int, dict[str, Any]] = {}
     for key, value in attributes.items():
         if not key.startswith(prefix) or key[len(prefix) : len(prefix) + 1] != ".":
@@ -207,7 +215,9 @@ def flattened(attributes: dict[str, Any], prefix: str) -> list[Message]:
 
 
 def _from_flat(fields: dict[str, Any]) -> Message:
-    read: dict[str, Any] = {key: fields.get(key) for key in ("role", "content", "tool_call_id", "finish_reason", "name")}
+    read: dict[str, Any] = {
+        key: fields.get(key) for key in ("role", "content", "tool_call_id", "finish_reason", "name")
+    }
     contents = [fields[key] for key in sorted(fields) if key.startswith(("contents.", "content.")) and _says(key)]
     if contents and not read["content"]:
         read["content"] = "\n".join(text_of(one) for one in contents)
@@ -232,7 +242,7 @@ def _flat_calls(fields: dict[str, Any]) -> dict[int, dict[str, Any]]:
     return calls
 
 
-def newest(said: list[Message]) -> list[Message]:
+def newest(said: Sequence[Message]) -> Sequence[Message]:
     """Give what came in since the model last spoke; all of it where that cannot be told."""
     last = next((number for number in range(len(said) - 1, -1, -1) if said[number].role == "assistant"), -1)
     return said[last + 1 :] or said[-1:]

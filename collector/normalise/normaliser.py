@@ -177,7 +177,7 @@ def _linked(span: Any) -> Iterator[tuple[str, str, str]]:
     for link in span.links:
         other = link.trace_id.hex()
         if len(other) == 32 and other != own:
-            yield (*sorted((own, other)), "link")  # type: ignore[misc]  # two ids and a reason
+            yield (*sorted((own, other)), "link")
 
 
 def _links(tenant: str, pairs: set[tuple[str, str, str]]) -> Outgoing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from collector.normalise import messages as said
@@ -56,11 +56,13 @@ class Content(NamedTuple):
 
     args: Any = None
     result: Any = None
-    heard: list[said.Message] = []
-    spoke: list[said.Message] = []
+    heard: Sequence[said.Message] = ()
+    spoke: Sequence[said.Message] = ()
 
 
-def read_step(span: Any, resource: Attributes, scope: str, tenant: str, state_keys: Iterable[str] = STATE_KEYS) -> Step | None:
+def read_step(
+    span: Any, resource: Attributes, scope: str, tenant: str, state_keys: Iterable[str] = STATE_KEYS
+) -> Step | None:
     """Read a span; None where it says nothing about an agent."""
     view = SpanView(span, resource, scope)
     kind = kind_of(view)
@@ -284,7 +286,7 @@ def spoken(content: Content) -> dict[str, Any]:
     return fields
 
 
-def heard_fields(heard: list[said.Message]) -> dict[str, Any]:
+def heard_fields(heard: Sequence[said.Message]) -> dict[str, Any]:
     """Give the fields that hold what came in."""
     new = said.newest(heard)
     text = said.joined(one for one in new if one.role != "system")
@@ -298,7 +300,7 @@ def heard_fields(heard: list[said.Message]) -> dict[str, Any]:
     }
 
 
-def spoke_fields(spoke: list[said.Message]) -> dict[str, Any]:
+def spoke_fields(spoke: Sequence[said.Message]) -> dict[str, Any]:
     """Give the fields that hold what was said."""
     text = said.joined(spoke)
     data = text.encode("utf-8", "replace")

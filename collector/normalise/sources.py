@@ -20,8 +20,6 @@ FIELDS: Mapping[str, Sources] = {
         "langsmith.metadata.lc_agent_name",
         "traceloop.association.properties.lc_agent_name",
         "openclaw.agent.name",
-        "autogen.agent.name",
-        "aws.bedrock.agent.id",
     ),
     "node": (
         "graph.node.name",
@@ -166,6 +164,7 @@ FIELDS: Mapping[str, Sources] = {
         "user_prompt",
         "gen_ai.retrieval.query.text",
         "gen_ai.memory.query.text",
+        "n8n.node.input",
         "input",
     ),
     "output": (
@@ -181,6 +180,7 @@ FIELDS: Mapping[str, Sources] = {
         "final_result",
         "gen_ai.retrieval.documents",
         "gen_ai.memory.records",
+        "n8n.node.output",
         "output",
     ),
     "system_prompt": ("gen_ai.system_instructions", "system_prompt"),
@@ -211,6 +211,8 @@ FRAMEWORK_PROVIDERS = frozenset(
 )
 """What stands where a provider should and is none."""
 FLAT_INPUT, FLAT_OUTPUT = ("llm.input_messages", "gen_ai.prompt"), ("llm.output_messages", "gen_ai.completion")
+METRIC, DIRECTION = "agent.metric.", "agent.metric.direction"
+"""Figures an agent reports about itself, and which way they should go."""
 GENAI_PREFIXES = (
     "gen_ai.",
     "llm.",

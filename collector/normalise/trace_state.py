@@ -1,4 +1,4 @@
-"""What is kept of one trace while relatives may still add to its steps: each span's step, as it alone says it, and kinship.
+"""What is kept of a trace while relatives may still add to its steps: each span's step, as it alone says it, and kin.
 
 Memory is bounded: the last `WAITING_STEPS` steps of a trace keep their content, older ones are final as they are.
 """

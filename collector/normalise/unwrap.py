@@ -1,4 +1,4 @@
-"""Takes values out of what instrumentations wrap them in: JSON in strings, Python reprs, LangChain and smolagents envelopes."""
+"""Takes values out of what instruments wrap them in: JSON in strings, Python reprs, LangChain's envelopes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BRACKETS = str.maketrans("", "", "[]{}()")
 
 
 def parsed(value: Any, again: bool = True) -> Any:
-    """Read a text that holds JSON, or a Python literal; JSON in JSON is read too. Anything else comes back unchanged."""
+    """Read a text that holds JSON, or a Python literal; JSON in JSON too. Anything else comes back unchanged."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -26,7 +26,7 @@ def parsed(value: Any, again: bool = True) -> Any:
     if isinstance(read, str) and again:
         inner = parsed(read, again=False)
         return inner if isinstance(inner, dict | list) else read
-    return read if isinstance(read, dict | list) or text[0] not in '"' else read
+    return read
 
 
 def _literal(text: str, otherwise: Any) -> Any:

@@ -59,7 +59,7 @@ class OtlpGrpc:
         if self._server is not None:
             await self._server.stop(grace_seconds)
 
-    def _service(self, signal: Signal) -> grpc.GenericRpcHandler:
+    def _service(self, signal: Signal) -> Any:
         method = grpc.unary_unary_rpc_method_handler(self._export(signal))
         return grpc.method_handlers_generic_handler(signal.service, {"Export": method})
 
@@ -94,7 +94,7 @@ async def _refuse(context: Any, refusal: Refusal) -> None:
     await context.abort(code, refusal.reason)
 
 
-def _health_service() -> grpc.GenericRpcHandler:
+def _health_service() -> Any:
     """Answer health checks: whoever gets an answer from this door is talking to one that serves."""
 
     async def check(_request: bytes, _context: Any) -> bytes:

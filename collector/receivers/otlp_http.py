@@ -49,7 +49,7 @@ class OtlpHttp:
 
     async def start(self) -> None:
         """Bind and serve; raises OSError where the address is taken."""
-        server = web.Server(self._handle, access_log=None, lingering_time=1.0, auto_decompress=False)  # type: ignore[arg-type]  # BaseRequest
+        server = web.Server(self._handle, access_log=None, lingering_time=1.0, auto_decompress=False)
         self._runner = web.ServerRunner(server, shutdown_timeout=5.0)
         await self._runner.setup()
         family = socket.AF_INET6 if self.host.startswith("[") else socket.AF_INET
@@ -125,9 +125,7 @@ def _refused(refusal: Refusal, as_json: bool) -> web.Response:
     return _refuse(answer.http, answer.code, refusal.reason, as_json, headers)
 
 
-def _refuse(
-    http: int, code: int, message: str, as_json: bool, headers: dict[str, str] | None = None
-) -> web.Response:
+def _refuse(http: int, code: int, message: str, as_json: bool, headers: dict[str, str] | None = None) -> web.Response:
     body = status.status_json(code, message) if as_json else status.status_protobuf(code, message)
     response = web.Response(status=http, body=body, content_type=JSON if as_json else PROTOBUF, headers=headers)
     if http == 413:

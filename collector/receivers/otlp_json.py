@@ -139,7 +139,7 @@ def _base64(item: Any) -> bytes:
 
 
 def _enum(field: FieldDescriptor, item: Any) -> int:
-    if isinstance(item, str) and not item.lstrip("-").isdigit():
+    if isinstance(item, str) and not item.lstrip("-").isdigit() and field.enum_type is not None:
         known = field.enum_type.values_by_name.get(item)
         if known is None:
             raise ValueError(f"there is no {item[:64]!r} in {field.enum_type.name}")

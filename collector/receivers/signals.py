@@ -55,7 +55,11 @@ def check_spans(request: Any) -> tuple[int, int, str]:
             for number in reversed(bad):
                 del spans[number]
             accepted, rejected = accepted + len(spans), rejected + len(bad)
-    return accepted, rejected, "a span needs a trace id of 16 bytes and a span id of 8, not all zero" if rejected else ""
+    return (
+        accepted,
+        rejected,
+        "a span needs a trace id of 16 bytes and a span id of 8, not all zero" if rejected else "",
+    )
 
 
 def _has_ids(span: Any) -> bool:
@@ -70,7 +74,11 @@ def check_logs(request: Any) -> tuple[int, int, str]:
 
 def check_metrics(request: Any) -> tuple[int, int, str]:
     """Count metric points; all of them can be stored."""
-    return sum(_points(m) for rm in request.resource_metrics for scope in rm.scope_metrics for m in scope.metrics), 0, ""
+    return (
+        sum(_points(m) for rm in request.resource_metrics for scope in rm.scope_metrics for m in scope.metrics),
+        0,
+        "",
+    )
 
 
 def _points(metric: Any) -> int:

@@ -1,4 +1,4 @@
-"""`google.rpc.Status` and `RetryInfo`, the bodies of refusals; their few fields are written here, no package is needed."""
+"""`google.rpc.Status` and `RetryInfo`, the bodies of refusals: few fields, written here without a package."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
 from pipeline_process import PipelineProcess
 
 RECORDED = Path(__file__).parents[1] / "captures" / "recorded"

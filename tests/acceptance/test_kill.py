@@ -9,7 +9,6 @@ from random import Random
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
 from pipeline_process import PipelineProcess
 from test_captures_end_to_end import payloads
 
@@ -65,7 +64,7 @@ def test_every_span_once_and_every_detection_once_after_three_kills(tmp_path: Pa
     client.up.set()
     sender = threading.Thread(target=client.send_all, args=(bodies,), daemon=True)
     sender.start()
-    random = Random(7)
+    random = Random(7)  # noqa: S311  # when to kill, no secret
     for number in range(KILLS):
         target = len(bodies) * (number + 1) // (KILLS + 2) + random.randint(0, 9)
         while client.sent < target:

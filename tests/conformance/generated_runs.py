@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
-
 from runtime_harness import SECOND, START_NS
+
 from schemas.canonical import canonical, content_hash, state_hash
 from schemas.step import AGENT, LLM, TOOL, Step, ToolCall, Usage
 
@@ -55,7 +55,13 @@ def _llm(draw: Any) -> dict[str, Any]:
 def _agent(draw: Any) -> dict[str, Any]:
     state = draw(st.sampled_from(STATES))
     text = canonical(state).decode()
-    return {"kind": AGENT, "state": text, "state_hash": state_hash(state), "state_size": len(text), "output_text": "next"}
+    return {
+        "kind": AGENT,
+        "state": text,
+        "state_hash": state_hash(state),
+        "state_size": len(text),
+        "output_text": "next",
+    }
 
 
 @st.composite
@@ -73,7 +79,7 @@ def runs(draw: Any) -> list[Step]:
 
 def _again(step: Step) -> dict[str, Any]:
     """Do the same once more."""
-    own = ("span_id", "start_ns", "end_ns", "agent", "tenant", "run_id", "trace_id")
+    own = ("service", "span_id", "start_ns", "end_ns", "agent", "tenant", "run_id", "trace_id")
     return {field: getattr(step, field) for field in step.__struct_fields__ if field not in own}
 
 

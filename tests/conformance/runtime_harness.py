@@ -1,4 +1,4 @@
-"""Drives a runtime over steps without a bus: batches in any order, cuts with a restore in between, and reads what came out."""
+"""Drives a runtime over steps without a bus: batches in any order, cuts in between, and reads what came out."""
 
 from __future__ import annotations
 

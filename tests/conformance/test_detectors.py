@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from generated_runs import as_first_seen, revised, runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from runtime_harness import Drive
 
 import processors
-from generated_runs import as_first_seen, revised, runs
 from processors.detector import AnyDetector, Detector
 from processors.model_catalogue import PricedModels
-from runtime_harness import Drive
 from schemas.detection import SEVERITIES
 from schemas.step import Step
 
@@ -40,13 +40,14 @@ DETECTORS = detector_classes()
 
 @pytest.fixture(params=DETECTORS, ids=[cls.name for cls in DETECTORS])
 def detector(request: pytest.FixtureRequest) -> AnyDetector:
-    cls = request.param
-    return cls(_config(cls), CATALOGUE)
+    cls: Any = request.param
+    made: AnyDetector = cls(_config(cls), CATALOGUE)
+    return made
 
 
 def _config(cls: type[AnyDetector]) -> Any:
     budgets = {"budgets": {"run_usd": 0.5}} if "budgets" in cls.Config.model_fields else {}
-    return cls.Config(**budgets)
+    return cls.Config.model_validate(budgets)
 
 
 def outcome(detector: AnyDetector, batches: list[list[Step]], cuts: set[int] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
@@ -76,7 +77,7 @@ def test_a_detectors_file_is_named_as_the_detector_is(detector: AnyDetector) -> 
 def test_defaults_are_valid_and_unknown_settings_are_refused(detector: AnyDetector) -> None:
     type(detector).Config()
     with pytest.raises(ValueError, match="nonsense"):
-        type(detector).Config(nonsense=1)
+        type(detector).Config.model_validate({"nonsense": 1})
 
 
 def test_an_empty_state_survives_msgpack(detector: AnyDetector) -> None:
@@ -157,4 +158,3 @@ def _at(step: Step) -> Any:
     from schemas.step import SpanRef
 
     return At(step.start_ns, step.end_ns, SpanRef(step.trace_id, step.span_id), step.agent)
-

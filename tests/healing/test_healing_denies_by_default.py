@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from healing_world import START_NS, World, detection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.bus.protocol import Outgoing
 from healing.gate import GateSettings
-from healing_world import START_NS, World, detection
 from schemas.healing import RISKS
 from schemas.timestamps import rfc3339
 from schemas.topics import APPROVALS, DETECTIONS, HEALING, HEALING_OUTCOMES, POLICIES
@@ -35,6 +35,12 @@ GOVERNANCE = (
     "authority_gradient",
     "cowork_safety",
 )
+
+
+def mostly(right: st.SearchStrategy[Any], other: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw right values so often that many detections miss the line by one field only."""
+    return st.builds(lambda n, yes, no: no if n == 6 else yes, st.sampled_from(range(7)), right, other)
+
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -65,25 +71,29 @@ good = st.sampled_from(
 loose = st.tuples(st.sampled_from(sorted(RISKS)) | st.text(max_size=12), parameters)
 fixes = st.builds(
     lambda known, risk: {"fix_type": known[0], "parameters": known[1], "risk": risk, "description": ""},
-    good | loose,
+    mostly(good, loose),
     st.sampled_from(["SAFE", "MEDIUM", "DANGEROUS"]),
 )
-ages = st.sampled_from([0, 1, 600, 899, 900, 901, 86_400, -30, -61, -86_400])
+AGES = (0, 1, 600, 899, 900, 901, 86_400, -30, -61, -86_400)
+
+
+ages = mostly(st.just(1), st.sampled_from(AGES))
 detections = st.builds(
     detection,
     id=st.sampled_from(["d1", "d2", "d3"]),
-    type=st.sampled_from(["loop", "cost", "made_up", " Reward_Hacking", "role_usurpation_exec", *GOVERNANCE]),
+    type=mostly(st.just("loop"), st.sampled_from(["made_up", " Reward_Hacking", "role_usurpation_exec", *GOVERNANCE])),
     version=st.integers(1, 6),
-    status=st.sampled_from(["open", "open", "closed", "withdrawn"]),
-    confidence=st.sampled_from([0.0, 0.35, 0.79999, 0.8, 1.0]),
-    service=st.sampled_from([None, "", "shop", "shop/../x"]),
+    status=mostly(st.just("open"), st.sampled_from(["closed", "withdrawn"])),
+    confidence=mostly(st.just(0.9), st.sampled_from([0.0, 0.35, 0.79999, 0.8, 1.0])),
+    service=mostly(st.just("shop"), st.sampled_from([None, "", "shop/../x"])),
     agent=st.sampled_from([None, "", "ann", "bob"]),
     event_time=ages.map(lambda seconds: rfc3339(START_NS - seconds * SECOND)),
-    suggested_fix=st.none() | fixes,
+    suggested_fix=mostly(fixes, st.none()),
 )
-mangled = st.builds(lambda document, field, value: {**document, field: value}, detections, st.sampled_from(
-    ["id", "type", "version", "status", "confidence", "service", "agent", "event_time", "suggested_fix", "tenant", "evidence"]
-), anything)  # fmt: skip
+fields = ("id", "type", "version", "status", "confidence", "service", "agent", "event_time", "suggested_fix", "tenant")
+mangled = st.builds(
+    lambda document, field, value: {**document, field: value}, detections, st.sampled_from(fields), anything
+)
 
 
 def may_apply(document: dict[str, Any], now_ns: int) -> bool:
@@ -98,12 +108,11 @@ def may_apply(document: dict[str, Any], now_ns: int) -> bool:
         and document["status"] == "open"
         and document["confidence"] >= 0.8
         and -60 * SECOND <= age < 900 * SECOND
-        and bool(document["service"])
     )
 
 
 def _age_of(document: dict[str, Any]) -> int:
-    for seconds in (0, 1, 600, 899, 900, 901, 86_400, -30, -61, -86_400):
+    for seconds in AGES:
         if document["event_time"] == rfc3339(START_NS - seconds * SECOND):
             return seconds * SECOND
     return -10 * 86_400 * SECOND
@@ -122,6 +131,7 @@ def test_nothing_but_safe_confident_and_fresh_applies_without_an_approval(
     for outcome in applied:
         assert outcome["by"] is None
         assert not dry_run
+        assert outcome["service"], "a policy that no guard would read"
         assert any(_fits(one, outcome) for one in entitled), outcome
     told = {(outcome["service"], outcome["agent"] or "") for outcome in applied}
     assert {(policy["service"], policy["agent"]) for policy in world.documents(POLICIES)} <= told
@@ -148,24 +158,10 @@ def _fits(document: dict[str, Any], outcome: dict[str, Any]) -> bool:
 def test_any_bytes_and_any_json_on_any_topic_end_as_dead_letters(said: list[tuple[str, Any]]) -> None:
     world = World()
     for topic, value in said:
-        written = (
-            value
-            if isinstance(value, bytes)
-            else orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
-            if _plain(value)
-            else b"?"
-        )
+        written = value if isinstance(value, bytes) else orjson.dumps(value)
         world.hand_over([Outgoing(topic, "default/shop/ann", written, {"tenant": b"default"})])
     assert world.documents(HEALING_OUTCOMES) == []
     assert len(world.said) == len(said)
-
-
-def _plain(value: Any) -> bool:
-    try:
-        orjson.dumps(value)
-    except TypeError:
-        return False
-    return True
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -190,7 +186,7 @@ def test_forged_requests_pass_the_same_gate(document: dict[str, Any], action: st
     decided_ns = START_NS - seconds * SECOND if action == "widen" else START_NS
     if world.outcomes("applied"):
         assert action != "withdraw"
-        assert may_apply({**document, "service": "shop"}, decided_ns)
+        assert may_apply(document, decided_ns)
 
 
 def test_deep_and_huge_documents_are_cut_or_refused_and_never_raise() -> None:

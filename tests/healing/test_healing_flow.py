@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from healing_world import START_NS, World, detection, fix
 
 from collector.bus.protocol import Outgoing
 from healing.approvals import approve, reject
 from healing.gate import GateSettings
-from healing_world import START_NS, World, detection, fix
 from schemas.healing import Approval, decode
 from schemas.topics import APPROVALS, DEAD_LETTERS, HEALING, HEALING_OUTCOMES, POLICIES
 

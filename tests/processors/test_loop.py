@@ -201,7 +201,7 @@ def test_calls_that_show_only_in_what_the_model_says_are_actions_where_no_tool_s
     run = Run()
     for number in range(6):
         run.asks("get_weather", {"city": "Paris"}, "18 degrees" if number else "")
-    finding = only(run.says("It is 18 degrees."))
+    finding = only(run.says("It is 18 degrees.", answers=(ToolAnswer("c5", "get_weather", "", "18 degrees"),)))
     assert finding.evidence["repetitions"] == 6
     assert finding.evidence["tools"] == ["get_weather"]
 
@@ -221,7 +221,7 @@ def test_agents_that_work_side_by_side_are_followed_apart() -> None:
 
 
 def test_four_equal_failures_are_a_loop_and_three_are_how_retries_end() -> None:
-    failing = {"error": "exit status 1", "error_type": "CommandError"}
+    failing: dict[str, Any] = {"error": "exit status 1", "error_type": "CommandError"}
     four, three = Run(), Run()
     for _ in range(4):
         four.tool("shell", {"cmd": "make"}, **failing)
@@ -377,7 +377,9 @@ def test_state_stays_small_however_many_agents_and_steps() -> None:
     assert len(msgspec.msgpack.encode(state)) < AGENTS_CAP * 900
 
 
-@pytest.mark.parametrize("garbage", ["{", "[" * 4_000, '{"a":' * 600 + "1" + "}" * 600, "\ud800", "\x00" * 99, "a" * 9_000])
+@pytest.mark.parametrize(
+    "garbage", ["{", "[" * 4_000, '{"a":' * 600 + "1" + "}" * 600, "\ud800", "\x00" * 99, "a" * 9_000]
+)
 def test_garbage_in_arguments_and_results_is_survived(garbage: str) -> None:
     for times in range(4):
         step = Step("t", RUN, RUN, f"{times:016x}", TOOL, 1, 2, tool="x", args=garbage, args_hash="1", result=garbage)

@@ -1,4 +1,4 @@
-"""Microsoft Agent Framework: the semantic conventions; usage is repeated on the agent, finish reasons are a JSON string."""
+"""Microsoft Agent Framework: the conventions, with usage repeated on the agent, finish reasons as a JSON string."""
 
 from __future__ import annotations
 

@@ -4,4 +4,9 @@ from __future__ import annotations
 
 from collector.normalise.dialects.dialect import Dialect
 
-DIALECT = Dialect(name="autogen", framework="autogen", scopes=("autogen", "opentelemetry.instrumentation.ag2"), marks=("ag2.span.type",))
+DIALECT = Dialect(
+    name="autogen",
+    framework="autogen",
+    scopes=("autogen", "opentelemetry.instrumentation.ag2"),
+    marks=("ag2.span.type",),
+)

@@ -20,4 +20,6 @@ class CrewAi(Dialect):
         return found
 
 
-DIALECT = CrewAi(name="crewai", framework="crewai", scopes=("opentelemetry.instrumentation.crewai",), marks=("crewai.",))
+DIALECT = CrewAi(
+    name="crewai", framework="crewai", scopes=("opentelemetry.instrumentation.crewai",), marks=("crewai.",)
+)

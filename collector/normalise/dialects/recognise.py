@@ -59,6 +59,19 @@ BY_MARK: tuple[Dialect, ...] = (
 )
 LAST: tuple[Dialect, ...] = (crewai.DIALECT, openai_agents.DIALECT)
 """Scopes that two instrumentations share: these are meant only where no mark says otherwise."""
+RANK = {dialect.name: rank for rank, dialect in enumerate(BY_MARK)}
+
+
+def _by_head() -> dict[str, list[tuple[str, Dialect]]]:
+    heads: dict[str, list[tuple[str, Dialect]]] = {}
+    for dialect in BY_MARK:
+        for mark in dialect.marks:
+            heads.setdefault(mark.partition(".")[0], []).append((mark, dialect))
+    return heads
+
+
+MARKS = _by_head()
+"""Marks by what stands before their first dot, so that most attributes are passed over by one look."""
 
 
 def dialect_of(view: SpanView) -> Dialect:
@@ -66,9 +79,14 @@ def dialect_of(view: SpanView) -> Dialect:
     known = _by_scope(view.scope)
     if known is not None:
         return known
-    for dialect in BY_MARK:
-        if any(key.startswith(dialect.marks) for key in view.attributes):
-            return dialect
+    marked = [
+        dialect
+        for key in view.attributes
+        for mark, dialect in MARKS.get(key.partition(".")[0], ())
+        if key.startswith(mark)
+    ]
+    if marked:
+        return min(marked, key=lambda dialect: RANK[dialect.name])
     return _by_shared_scope(view.scope) or genai.DIALECT
 
 

@@ -1,0 +1,87 @@
+"""The command line, as a process: help that teaches, exit codes that mean something, output for people and programs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "collector.cli.main"]
+COMMANDS = (
+    "up",
+    "run",
+    "validate",
+    "components",
+    "print-config",
+    "detections",
+    "runs",
+    "approvals list",
+    "approvals approve",
+    "approvals reject",
+    "policies show",
+    "demo",
+)
+
+
+def tracemend(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = tracemend(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+def test_validate_names_all_mistakes_and_exits_with_2(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text("healing:\n  dryrun: true\nbuss: {}\n")
+    done = tracemend("validate", "--config", str(file))
+    assert done.returncode == 2
+    assert f"{file}:2: healing::dryrun: unknown key 'dryrun'; did you mean 'dry_run'?" in done.stderr
+    assert f"{file}:3: buss: unknown section; did you mean 'bus'?" in done.stderr
+    assert "2 problems" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_validate_is_content_with_the_defaults() -> None:
+    done = tracemend("validate")
+    assert (done.returncode, done.stdout) == (0, "the configuration is valid\n")
+
+
+def test_print_config_redacts_secrets() -> None:
+    done = tracemend("print-config", "--set", "sinks::clickhouse::dsn=clickhouse://me:hunter2@host:8123/db")
+    assert done.returncode == 0
+    assert "hunter2" not in done.stdout
+    assert "[REDACTED]" in done.stdout
+
+
+def test_components_are_listed_for_programs_too() -> None:
+    parts = [json.loads(line) for line in tracemend("components", "--format", "jsonl").stdout.splitlines()]
+    assert {part["kind"] for part in parts} >= {"otlp", "loop", "cost", "clickhouse", "clickhouse_http"}
+
+
+def test_reading_a_data_dir_in_which_nothing_ran_finds_nothing(tmp_path: Path) -> None:
+    done = tracemend("detections", "--format", "jsonl", "--data-dir", str(tmp_path / "none"))
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("detections", "--format", "xml"),
+        ("detections", "--since", "yesterday"),
+        ("approvals", "approve", "nothing"),
+        ("run", "--only", "nonsense"),
+        ("nonsense",),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    data_dir = () if arguments == ("nonsense",) else ("--data-dir", str(tmp_path / "d"))
+    done = tracemend(*arguments, *data_dir)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,184 @@
+"""The configuration: the Collector's dialect, every mistake at once with its place, and defaults that hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.components import detector_names, registry
+from config.expansion import ExpansionError, expand
+from config.problems import ConfigError
+from config.settings import Settings, platform_data_dir
+from config.sources import BUILT_IN, default_text, gather
+from config.validation import validate
+from config.yaml_dialect import parse
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "config" / "examples").glob("*.yaml"))
+
+
+def settings(*set_: str, config: list[Path] | None = None, **environment: str) -> Settings:
+    return validate(gather(config or [], set_, environment), registry())
+
+
+def problems(*set_: str, config: list[Path] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        settings(*set_, config=config)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_nothing_at_all_gives_the_defaults_of_the_contract() -> None:
+    made = settings()
+    otlp = made.receivers["otlp"].protocols
+    assert (otlp.grpc.endpoint, otlp.http.endpoint) == ("127.0.0.1:4317", "127.0.0.1:4318")
+    assert made.service.telemetry.metrics.endpoint == "127.0.0.1:8888"
+    assert made.extensions["clickhouse_http"].endpoint == "127.0.0.1:8123"
+    service = made.service
+    assert (service.run_idle_seconds, service.run_abandon_seconds) == (300, 3600)
+    assert (service.lateness_seconds, service.lateness_steps) == (60, 1000)
+    healing = made.healing
+    assert (healing.enabled, healing.dry_run, healing.min_confidence, healing.max_age_seconds) == (
+        True,
+        False,
+        0.8,
+        900,
+    )
+    assert made.bus.embedded is not None
+    assert (made.bus.embedded.fsync, made.bus.embedded.max_bytes) == (True, 10 * 1024**3)
+    assert str(service.data_dir) == platform_data_dir()
+
+
+def test_every_detector_there_is_runs_by_default() -> None:
+    assert sorted(settings().processors) == detector_names()
+
+
+def test_the_built_in_file_says_what_the_models_default_to() -> None:
+    document = parse(BUILT_IN, default_text(), {})
+    assert document.problems == []
+    for section, models in registry().items():
+        for name in document.value[section]:
+            assert getattr(settings(), section)[name] == models[name]()
+
+
+def test_five_mistakes_are_named_all_at_once_with_file_line_path_and_the_nearest_name(tmp_path: Path) -> None:
+    file = tmp_path / "team.yaml"
+    file.write_text(
+        "receivers:\n"
+        "  otlp:\n"
+        "    protocols:\n"
+        "      htttp:\n"
+        "processors:\n"
+        "  lop:\n"
+        "  loop:\n"
+        "  loop:\n"
+        "healing:\n"
+        "  min_confidence: high\n"
+        "service:\n"
+        "  pipelines:\n"
+        "    agents:\n"
+        "      processors: [loop, costs]\n"
+    )
+    found = problems(config=[file])
+    assert len(found) == 5
+    assert found[0] == f"{file}:4: receivers::otlp::protocols::htttp: unknown key 'htttp'; did you mean 'http'?"
+    assert found[1] == f"{file}:6: processors::lop: unknown type 'lop'; did you mean 'loop'?"
+    assert found[2] == f"{file}:8: processors::loop: duplicate key, already given on line 7"
+    assert found[3].startswith(f"{file}:10: healing::min_confidence: ")
+    assert found[4].startswith(f"{file}:14: service::pipelines::agents::processors::1: 'costs' is not configured")
+    assert found[4].endswith("did you mean 'cost'?")
+
+
+def test_what_the_collector_calls_exporters_is_called_sinks_here() -> None:
+    (found,) = problems("exporters::otlp={}")
+    assert found.endswith("exporters: unknown section; called sinks here")
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("service::data_dri=x", "did you mean 'data_dir'?"),
+        ("receivers::otlp::protocols::grpc::endpoint=nowhere", "is not a host:port"),
+        ("receivers::otlp::protocols::grpc::endpoint=127.0.0.1:99999", "is not a host:port"),
+        ("bus::kafka::brokers=a:9092", "give exactly one of embedded and kafka"),
+        ("processors::loop/=", "the part after / must not be empty"),
+        ("nonsense", "must be of the form a::b=VALUE"),
+        ("processors::cost::budgets::run_usd=-1", "greater than 0"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_to_do(setting: str, part: str) -> None:
+    assert any(part in problem for problem in problems(setting))
+
+
+def test_files_merge_left_to_right_and_settings_come_last(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("healing: {dry_run: true, min_confidence: 0.5}\n")
+    two.write_text("healing: {min_confidence: 0.6}\n")
+    made = settings("healing::max_age_seconds=5", config=[one, two])
+    assert (made.healing.dry_run, made.healing.min_confidence, made.healing.max_age_seconds) == (True, 0.6, 5)
+
+
+def test_a_protocol_that_a_file_leaves_out_is_off(tmp_path: Path) -> None:
+    file = tmp_path / "http.yaml"
+    file.write_text("receivers:\n  otlp:\n    protocols:\n      http:\n")
+    protocols = settings(config=[file]).receivers["otlp"].protocols
+    assert protocols.grpc is None
+    assert protocols.http.endpoint == "127.0.0.1:4318"
+
+
+def test_a_detector_can_be_turned_off_and_others_stay_on() -> None:
+    made = settings("processors::loop::enabled=false")
+    assert made.processors["loop"].enabled is False
+    assert made.processors["cost"].enabled is True
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[path.name for path in EXAMPLES])
+def test_every_example_is_valid(example: Path) -> None:
+    settings(config=[example])
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("${env:A}", "1"),
+        ("${A}", "1"),
+        ("${env:NONE:-x}", "x"),
+        ("${env:NONE:-${env:A}}", "1"),
+        ("a$$b", "a$b"),
+        ("$A stays", "$A stays"),
+        ("${env:NONE}", ""),
+        ("$${env:A}", "${env:A}"),
+    ],
+)
+def test_references_expand_as_in_the_collector(text: str, expanded: str) -> None:
+    assert expand(text, {"A": "1"}) == expanded
+
+
+@pytest.mark.parametrize("text", ["${env:A", "${file:/etc/passwd}", "${env:1x}", "${env:X:-" * 40 + "}" * 40])
+def test_a_reference_that_cannot_be_expanded_says_why(text: str) -> None:
+    with pytest.raises(ExpansionError):
+        expand(text, {})
+
+
+@given(st.text(max_size=200))
+def test_any_text_expands_or_is_refused(text: str) -> None:
+    try:
+        expand(text, {"A": "1"})
+    except ExpansionError:
+        return
+
+
+@given(st.text(max_size=300))
+def test_any_text_parses_or_is_refused_with_a_place(text: str) -> None:
+    document = parse("any.yaml", text, {})
+    assert all(problem.place.source == "any.yaml" for problem in document.problems)
+
+
+def test_aliases_are_refused_for_what_a_few_lines_of_them_can_do() -> None:
+    document = parse("bomb.yaml", "a: &a [x, x]\nb: [*a, *a]\n", {})
+    assert "aliases are not supported" in str(document.problems[0])
+
+
+def test_numbers_from_the_environment_are_numbers() -> None:
+    assert settings("healing::min_confidence=${env:C}", C="0.7").healing.min_confidence == 0.7
