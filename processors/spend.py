@@ -14,11 +14,12 @@ import msgspec
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Outgoing, Record, State, StateChange
 from processors.budgets import AGENT_HOUR, TENANT_DAY, Budgets, Level, Overspend, level_of, overspend_finding
-from processors.publishing import Subject, Versions, detection_outgoing, rfc3339
+from processors.publishing import Subject, Versions, detection_outgoing
 from schemas.detection import CLOSED, OPEN, WITHDRAWN
 from schemas.keys import join_key
 from schemas.metrics import RUNS_EVICTED, STAGE_RECORDS
 from schemas.step import SpanRef
+from schemas.timestamps import rfc3339
 from schemas.topics import USAGE
 from schemas.usage import UnknownUsageSchema, UsageRecord, decode_usage
 

@@ -26,12 +26,38 @@ HARMLESS_TABLE_FUNCTIONS = frozenset(
     }
 )
 OUTSIDE_FUNCTIONS = frozenset(
-    {
-        "file", "url", "s3", "python", "executable", "remote", "remotesecure", "mysql", "postgresql", "sqlite", "mongodb",
-        "hdfs", "jdbc", "odbc", "redis", "gcs", "azureblobstorage", "iceberg", "deltalake", "hudi", "input", "cluster",
-        "catboostevaluate", "paimon", "ytsaurus", "arrowflight", "filecluster", "urlcluster", "s3cluster",
-    }
-)  # fmt: skip
+    [
+        "file",
+        "url",
+        "s3",
+        "python",
+        "executable",
+        "remote",
+        "remotesecure",
+        "mysql",
+        "postgresql",
+        "sqlite",
+        "mongodb",
+        "hdfs",
+        "jdbc",
+        "odbc",
+        "redis",
+        "gcs",
+        "azureblobstorage",
+        "iceberg",
+        "deltalake",
+        "hudi",
+        "input",
+        "cluster",
+        "catboostevaluate",
+        "paimon",
+        "ytsaurus",
+        "arrowflight",
+        "filecluster",
+        "urlcluster",
+        "s3cluster",
+    ]
+)
 """Functions that reach outside, known also where the engine does not list them."""
 
 
