@@ -16,8 +16,8 @@ import orjson
 from processors.detector import At, Detector, DetectorConfig
 from processors.state_history import PathHistory, learn
 from processors.state_paths import flatten, is_identity, kind_of, words_of
-from processors.state_relations import holds, relations
-from processors.state_rules import Change, changes_of, identity_text_changed, lost
+from processors.state_relations import disordered, holds, relations
+from processors.state_rules import Change, changes_of, identity_text_changed, implausible, lost
 from schemas.canonical import content_hash
 from schemas.detection import CLOSED, OPEN, Finding, Fix
 from schemas.keys import join_key
@@ -111,8 +111,9 @@ class StateDelta(Detector[StateConfig, StateItem, States]):
         heard, state.words = set(state.words), []
         state.at += 1
         if stream is None:
-            state.streams = [*state.streams, _begun(item, at, flat)][-STREAMS_CAP:]
-            return ()
+            stream = _begun(item, at, flat)
+            state.streams = [*state.streams, stream][-STREAMS_CAP:]
+            return self._report(stream, item, at, [*implausible(flat), *_disorder(flat)], {})
         state.streams = [*(one for one in state.streams if one is not stream), stream]
         return self._compare(stream, item, at, flat, heard)
 
@@ -122,34 +123,38 @@ class StateDelta(Detector[StateConfig, StateItem, States]):
         before = flatten(orjson.loads(stream.state))
         replaced = _is_replaced(before, flat, stream)
         found = [] if replaced else _explained_away(list(_wrong(before, flat, stream)), heard)
-        sure = _combined(found)
-        findings: list[Finding] = []
         mended = self._mended(stream, at, flat)
-        if mended is not None:
-            findings.append(mended)
-        if sure >= self.config.min_confidence:
-            finding = _finding(stream, item, at, found, sure)
-            paths = [change.path for change in found]
-            kinds = {path: kind_of(before[path]) for path in paths if path in before}
-            stream.broken = Broken(finding, paths, kinds)
-            findings.append(finding)
-        _take_in(stream, item, at, flat, {change.path for change in found} if sure >= 0.5 else set(), replaced)
+        findings = [*mended, *self._report(stream, item, at, found, before)]
+        doubted = {change.path for change in found} if len(findings) > len(mended) else set()
+        _take_in(stream, item, at, flat, doubted, replaced)
         return findings
 
+    def _report(
+        self, stream: Stream, item: StateItem, at: At, found: Sequence[Change], before: Mapping[str, Any]
+    ) -> Sequence[Finding]:
+        """Report what is wrong where that is sure enough together, and remember the episode."""
+        sure = _combined(found)
+        if sure < self.config.min_confidence:
+            return ()
+        finding = _finding(stream, item, at, found, sure)
+        kinds = {change.path: kind_of(before[change.path]) for change in found if change.path in before}
+        stream.broken = Broken(finding, list(kinds), kinds)
+        return [finding]
+
     @staticmethod
-    def _mended(stream: Stream, at: At, flat: Mapping[str, Any]) -> Finding | None:
+    def _mended(stream: Stream, at: At, flat: Mapping[str, Any]) -> Sequence[Finding]:
         """Close the episode once every field that broke is of its old kind again and relations hold."""
         broken = stream.broken
         if broken is None or not broken.before:
-            return None
+            return ()
         if any(path not in flat or kind_of(flat[path]) != kind for path, kind in broken.before.items()):
-            return None
+            return ()
         if any(holds(relation, flat) is False for relation, held in stream.relations.items() if held >= RELATION_HELD):
-            return None
+            return ()
         if flat == flatten(orjson.loads(stream.state)) or broken.finding.spans[-1] == at.span:
-            return None
+            return ()
         stream.broken = None
-        return msgspec.structs.replace(broken.finding, status=CLOSED)
+        return [msgspec.structs.replace(broken.finding, status=CLOSED)]
 
 
 # --- streams ---
@@ -231,7 +236,7 @@ def _wrong(before: Mapping[str, Any], after: Mapping[str, Any], stream: Stream) 
             continue
         if path not in after:
             if not any(other.startswith(f"{path}.") for other in after) and not _inside_new_leaf(path, after):
-                found.append(lost(path, old, history))
+                found.append(lost(path, old, history, stream.seen))
         elif old != after[path]:
             found += changes_of(path, old, after[path], history)
             identity = identity_text_changed(path, old, after[path], history)
@@ -253,8 +258,8 @@ def _collapsed(before: Mapping[str, Any], after: Mapping[str, Any], stream: Stre
         parts = path.split(".")
         for length in range(1, len(parts)):
             top = ".".join(parts[:length])
-            if top in after and path not in after and not isinstance(after[top], dict):
-                kind = "nulled" if after[top] is None else "type"
+            if top in after and path not in after and (not isinstance(after[top], dict) or not after[top]):
+                kind = "nulled" if after[top] is None else "type" if after[top] else "emptied"
                 found[top] = Change(kind, top, "{...}", after[top], 0.85 if stream.seen >= RELATION_HELD else 0.75)
     return list(found.values())
 
@@ -271,6 +276,10 @@ def _contradictions(before: Mapping[str, Any], after: Mapping[str, Any], stream:
             sure = 0.8 if held >= RELATION_HELD else (0.7 if kind == "<=" or fields else 0.4)
             found.append(Change("contradiction", path, told, after.get(path), sure))
     return found[:SHOWN]
+
+
+def _disorder(flat: Mapping[str, Any]) -> list[Change]:
+    return [Change("contradiction", low, f"{low} <= {high}", flat[low], 0.65) for low, high in disordered(flat)]
 
 
 def _explained_away(found: list[Change], heard: set[int]) -> list[Change]:
@@ -325,7 +334,7 @@ def _finding(stream: Stream, item: StateItem, at: At, found: Sequence[Change], s
         type="corruption",
         fingerprint=content_hash(join_key(worst.kind, worst.path).encode()),
         first=stream.span,
-        spans=(stream.span, at.span),
+        spans=(stream.span, at.span) if stream.span != at.span else (at.span,),
         status=OPEN,
         tier=2,
         confidence=round(sure, 3),

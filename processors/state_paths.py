@@ -16,10 +16,13 @@ RANDOM_LOOKING = re.compile(
     r"|[0-9a-fA-F]{16,64}\Z"  # hex digest
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d"  # time stamp
 )
+SORTABLE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z")
 MIXED = re.compile(r"(?=[A-Za-z0-9_-]*[A-Za-z])(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{10,64}\Z")
 CLOCK_RANGES = ((1e9, 4e9), (1e12, 4e12), (1e18, 4e18))
 WORD = re.compile(r"[A-Za-z]+|\d+")
 IDENTITY_WORDS = frozenset({"id", "uuid", "guid", "key", "number", "no", "ref", "sku"})
+TRANSIENT_WORDS = frozenset({"request", "trace", "span", "correlation", "nonce", "event", "message", "call", "attempt"})
+"""Words for what names one call rather than the thing the state is about."""
 CONVERSATION_KEYS = frozenset({"role", "content", "type", "data", "parts", "lc"})
 
 
@@ -65,6 +68,11 @@ def looks_volatile(value: Any) -> bool:
     return False
 
 
+def is_time(text: str) -> bool:
+    """Say whether a text is a time that sorts as text does."""
+    return bool(SORTABLE_TIME.match(text))
+
+
 def words_of(text: str) -> list[str]:
     """Cut a name into lower-case words: `orderId`, `order_id` and `order-id` give the same."""
     return [word.lower() for word in WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text[:256]))]
@@ -73,7 +81,7 @@ def words_of(text: str) -> list[str]:
 def is_identity(path: str) -> bool:
     """Say whether a path names what something is, by its last word."""
     words = words_of(path.rsplit(".", 1)[-1])
-    return bool(words) and words[-1] in IDENTITY_WORDS
+    return bool(words) and words[-1] in IDENTITY_WORDS and not TRANSIENT_WORDS & set(words)
 
 
 def is_conversation(value: Any) -> bool:

@@ -10,6 +10,8 @@ from processors.state_paths import is_identity, rows_of, words_of
 RELATIONS_CAP = 24
 FIELDS_CAP = 6
 ORDERED = (("start", "end"), ("min", "max"), ("from", "to"), ("begin", "end"), ("low", "high"), ("lower", "upper"))
+COUNTS = frozenset({"count", "number", "num", "size", "length", "len", "total", "n"})
+"""Words for how many there are of something."""
 TOLERANCE = 0.01
 
 
@@ -26,7 +28,7 @@ def relations(flat: Mapping[str, Any]) -> set[str]:
 
 
 def _candidates(path: str, of: str, items: list[Any]) -> Iterator[str]:
-    if len(items) >= 2:
+    if len(items) >= 2 and COUNTS & set(words_of(path)):
         yield f"{path}|len|{of}"
     rows = rows_of(items)
     if len(rows) < 2:
@@ -46,6 +48,11 @@ def _bounds(flat: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 partner = path.replace(low, high)
                 if partner != path and type(flat.get(partner)) is type(value) and isinstance(value, int | float | str):
                     yield path, partner
+
+
+def disordered(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List the pairs of bounds that stand the wrong way round: a start after its end."""
+    return [(low, high) for low, high in _bounds(flat) if holds(f"{low}|<=|{high}", flat) is False]
 
 
 def holds(relation: str, flat: Mapping[str, Any]) -> bool | None:

@@ -6,7 +6,7 @@ states, and are less sure. A figure beside a rule is the confidence it has alone
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from processors.state_history import LABEL_CHARS, PathHistory
@@ -18,6 +18,7 @@ from processors.state_paths import (
     TEXT,
     is_conversation,
     is_identity,
+    is_time,
     kind_of,
     looks_volatile,
     rows_of,
@@ -40,7 +41,13 @@ LATE = frozenset(
 )
 """Words that stand at the two ends of most life cycles."""
 PERCENT = frozenset({"percent", "percentage", "pct"})
+ONLY_UP = frozenset({"version", "revision", "sequence", "seq", "generation", "epoch", "counter", "offset"})
+"""Words for what only ever grows."""
+RECENT = frozenset({"last", "latest", "updated", "modified", "newest"})
+"""Words for times that only move forward."""
+OLDEST_AGE = 150
 JUMP, WILD_JUMP = 10.0, 100.0
+DECIMAL_SHIFTS = (10.0, 100.0, 1000.0)
 TEXT_WORTH_KEEPING = 40
 IDENTITY_FROM = 100
 """A number that never changed names something rather than counts it from here on."""
@@ -77,8 +84,24 @@ def _rules(path: str, before: Any, after: Any, history: PathHistory) -> Iterator
         yield from _text(path, before, after, history, known)
 
 
-def lost(path: str, before: Any, history: PathHistory) -> Change:
-    """Say that a path is gone."""
+def implausible(flat: Mapping[str, Any]) -> Iterator[Change]:
+    """List the fields of a state that cannot be true whatever was before; for a state nobody has seen before."""
+    for path, value in flat.items():
+        words = set(words_of(path))
+        if kind_of(value) != NUMBER:
+            continue
+        if words & PERCENT and not 0 <= value <= 100:
+            yield Change("out_of_range", path, None, value, 0.6)
+        elif "age" in words and not 0 <= value <= OLDEST_AGE:
+            yield Change("out_of_range", path, None, value, 0.7)
+        elif words & QUANTITY and value < 0:
+            yield Change("negative", path, None, value, 0.6)
+
+
+def lost(path: str, before: Any, history: PathHistory, observations: int) -> Change:
+    """Say that a path is gone; one that came late and was hardly seen was passing by."""
+    if history.seen < min(KNOWN, observations):
+        return Change("lost", path, before, None, 0.35)
     solid = kind_of(before) in (LIST, MAP) or is_identity(path)
     confidence = (0.85 if solid else 0.7) if history.seen >= KNOWN else (0.7 if solid else 0.5)
     return Change("lost", path, before, None, confidence)
@@ -97,13 +120,16 @@ def _number(path: str, before: float, after: float, history: PathHistory, known:
     words = set(words_of(path))
     if after < 0 <= before and history.low >= 0:
         yield "negative", 0.85 if known or words & QUANTITY else 0.45
-    if words & PERCENT and not 0 <= after <= 100 and 0 <= before <= 100:
-        yield "out_of_range", 0.8
-    if "age" in words and after > 150 >= before:
-        yield "out_of_range", 0.8
+    elif after == -before and before != 0:
+        yield "sign_flipped", 0.75
+    if before.is_integer() is False and before and any(abs(after / before - by) < 1e-6 for by in DECIMAL_SHIFTS):
+        yield "decimal_shifted", 0.6
+    yield from _beyond_bounds(words, before, after)
     top = max(abs(history.high), abs(history.low), 1.0)
     if abs(after) > WILD_JUMP * top or (history.seen >= 2 * KNOWN and abs(after) > JUMP * top):
         yield "jump", 0.75 if known else 0.6
+    elif after < 0 < before and -after > JUMP * before:
+        yield "jump", 0.65
     elif before > 0 and 0 <= after < before / WILD_JUMP and history.seen >= 2 * KNOWN and after != 0:
         yield "jump", 0.5
     steady = history.rises >= KNOWN and history.shrank == 0
@@ -113,13 +139,22 @@ def _number(path: str, before: float, after: float, history: PathHistory, known:
         yield "identity", 0.75 if is_identity(path) else 0.55
 
 
+def _beyond_bounds(words: set[str], before: float, after: float) -> Iterator[tuple[str, float]]:
+    if words & ONLY_UP and 0 < after < before:
+        yield "counter_went_back", 0.6
+    if words & PERCENT and not 0 <= after <= 100 and 0 <= before <= 100:
+        yield "out_of_range", 0.8
+    if "age" in words and after > OLDEST_AGE >= before:
+        yield "out_of_range", 0.8
+
+
 def _list(before: list[Any], after: list[Any], history: PathHistory, known: bool) -> Iterator[tuple[str, float]]:
     if is_conversation(before) or is_conversation(after):
         return
     grew_only = history.rises >= KNOWN and history.shrank == 0
     if not after and len(before) >= 2:
         yield "emptied", 0.8 if grew_only else 0.5
-    elif len(before) >= 4 and len(after) * 2 < len(before):
+    elif len(before) >= 3 and len(after) * 2 < len(before):
         yield "truncated", 0.75 if grew_only else (0.4 if known else 0.5)
     if _duplicated(after) and not _duplicated(before):
         yield "duplicate_ids", 0.7
@@ -148,6 +183,8 @@ def _duplicated(items: list[Any]) -> bool:
 def _text(path: str, before: str, after: str, history: PathHistory, known: bool) -> Iterator[tuple[str, float]]:
     if len(before) >= TEXT_WORTH_KEEPING and len(after) * 5 < len(before):
         yield "cleared" if not after.strip() else "cut", 0.6
+    if RECENT & set(words_of(path)) and is_time(before) and is_time(after) and after < before:
+        yield "time_went_back", 0.6
     if len(before) <= LABEL_CHARS and len(after) <= LABEL_CHARS:
         yield from _label(path, before, after, history, known)
 

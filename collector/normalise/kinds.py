@@ -115,6 +115,10 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("workflow.execute", WORKFLOW),
     ("n8n.workflow.execute", WORKFLOW),
     ("node.execute", STEP),
+    ("tool.", TOOL),
+    ("agent.", AGENT),
+    ("llm.", LLM),
+    ("retriever.", RETRIEVAL),
     ("n8n.node.execute", STEP),
 )
 """Beginnings of names, for dialects that say it nowhere else."""

@@ -47,7 +47,7 @@ FINISHES = {
 }
 METRIC, DIRECTION = "agent.metric.", "agent.metric.direction"
 LINKS_CAP, METRICS_CAP = 32, 16
-TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ")
+TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ", "tool.")
 TRANSFER_TOOL = "transfer_to_"
 
 
