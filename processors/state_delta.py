@@ -122,7 +122,9 @@ class StateDelta(Detector[StateConfig, StateItem, States]):
     ) -> Sequence[Finding]:
         before = flatten(orjson.loads(stream.state))
         replaced = _is_replaced(before, flat, stream)
-        found = [] if replaced else _explained_away(list(_wrong(before, flat, stream)), heard)
+        back = _restored(stream.broken, before, flat)
+        wrong = [] if replaced else [change for change in _wrong(before, flat, stream) if change.path not in back]
+        found = _explained_away(wrong, heard)
         mended = self._mended(stream, at, flat)
         findings = [*mended, *self._report(stream, item, at, found, before)]
         doubted = {change.path for change in found} if len(findings) > len(mended) else set()
@@ -276,6 +278,17 @@ def _contradictions(before: Mapping[str, Any], after: Mapping[str, Any], stream:
             sure = 0.8 if held >= RELATION_HELD else (0.7 if kind == "<=" or fields else 0.4)
             found.append(Change("contradiction", path, told, after.get(path), sure))
     return found[:SHOWN]
+
+
+def _restored(broken: Broken | None, before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    """List the fields that broke and are of their old kind again."""
+    if broken is None:
+        return set()
+    return {
+        path
+        for path, kind in broken.before.items()
+        if path in after and kind_of(after[path]) == kind and kind_of(before.get(path)) != kind
+    }
 
 
 def _disorder(flat: Mapping[str, Any]) -> list[Change]:

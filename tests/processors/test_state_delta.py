@@ -45,7 +45,7 @@ def order(**changes: Any) -> dict[str, Any]:
 
 
 def later(**changes: Any) -> dict[str, Any]:
-    """The order as the sound updates left it, and what is changed of it."""
+    """Make the order as the sound updates left it, with what is changed of it."""
     return order(**{"notes": ["checked"] * 3, **changes})
 
 
