@@ -31,7 +31,13 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 def attributes(pairs: Iterable[Any]) -> Attributes:
     """Read attributes; where a key comes twice the last one counts."""
-    return {pair.key: plain(pair.value) for pair in pairs}
+    found: Attributes = {}
+    for pair in pairs:
+        value = pair.value
+        # Most values are texts that are not empty; asking for that first spares a look at the kind.
+        text = value.string_value
+        found[pair.key] = text[:LONGEST] if text else plain(value)
+    return found
 
 
 class Event:
@@ -73,7 +79,7 @@ class SpanView:
         get = self.attributes.get
         for source in sources:
             value = get(source)
-            if value is not None and value not in ("", [], {}):
+            if value or value == 0:
                 return value
         return None
 

@@ -57,6 +57,8 @@ OPERATIONS = {
     "generate_content": LLM,
     "text_completion": LLM,
     "completion": LLM,
+    "chat.completions": LLM,
+    "text.completions": LLM,
     "message": LLM,
     "execute_tool": TOOL,
     "mcp.tool": TOOL,
@@ -115,10 +117,6 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("workflow.execute", WORKFLOW),
     ("n8n.workflow.execute", WORKFLOW),
     ("node.execute", STEP),
-    ("tool.", TOOL),
-    ("agent.", AGENT),
-    ("llm.", LLM),
-    ("retriever.", RETRIEVAL),
     ("n8n.node.execute", STEP),
 )
 """Beginnings of names, for dialects that say it nowhere else."""
@@ -169,6 +167,8 @@ def _by_name(view: SpanView) -> str:
 def _by_content(view: SpanView) -> str:
     """Guess, for a convention that is followed by half: a model with token counts is a call, arguments are a tool's."""
     get = view.attributes.get
+    if get("gen_ai.agent.name") and get("gen_ai.agent.name") == view.name:
+        return AGENT
     has_model = get("gen_ai.request.model") is not None or get("llm.model_name") is not None
     if has_model and any(key.startswith(("gen_ai.usage.", "llm.token_count.")) for key in view.attributes):
         return LLM

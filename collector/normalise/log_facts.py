@@ -7,7 +7,7 @@ from typing import Any
 
 from collector.normalise import messages as said
 from collector.normalise.attributes import Event, attributes, plain
-from collector.normalise.reading import DETAILS, HEARD, Content, heard_fields, heard_in, spoke_fields, spoke_in, spoken
+from collector.normalise.reading import DETAILS, HEARD, heard_fields, heard_in, spoke_fields, spoke_in
 from collector.normalise.unwrap import arguments, parsed
 from collector.normalise.usage import amount
 from schemas.step import Step, ToolCall
@@ -42,11 +42,27 @@ def fields_from(facts: Sequence[Fact], step: Step) -> dict[str, Any]:
     if spoke and not step.output_text and not step.calls:
         found |= spoke_fields(spoke)
     for event in events:
-        if event.name == TOOL_RESULT and not step.args_hash:
-            found |= spoken(Content(args=arguments(event.content("tool_input", "tool_parameters"))))
-        elif event.name == RESPONSE and not step.output_text:
+        if event.name == RESPONSE and not step.output_text:
             found |= spoke_fields([said.Message("assistant", [str(event.content("response") or "")])])
     return found
+
+
+def arguments_told(facts: Sequence[Fact], call_id: str) -> Any:
+    """Give the arguments that a record about the whole interaction tells of one tool call; None where none does."""
+    for _, name, fields, _ in sorted(facts, key=_when):
+        if name == TOOL_RESULT and fields.get("tool_use_id") == call_id:
+            return arguments(fields.get("tool_input") or fields.get("tool_parameters"))
+    return None
+
+
+def calls_told_by(fact: Fact) -> list[str]:
+    """List the ids of the tool calls that a record tells of."""
+    _, name, fields, body = fact
+    if name == TOOL_RESULT:
+        return [str(fields["tool_use_id"])] if fields.get("tool_use_id") else []
+    events = [Event(name, fields, body)]
+    asked = [call.id for one in spoke_in(events) for call in one.calls]
+    return [*asked, *(answer.id for one in heard_in(events) for answer in one.answers)]
 
 
 def _when(fact: Fact) -> tuple[int, str]:

@@ -91,6 +91,8 @@ def message(read: dict[str, Any], role: str = "") -> Message:
         if isinstance(inner, dict) and inner.keys() & {"content", "parts", "tool_calls", "kwargs", "role"}:
             merged = {"type": read.get("type"), **inner, "finish_reason": read.get("finish_reason")}
             return message(merged, _role(read, role))
+    if read.get("type") in ("function_call", "function_call_output"):
+        return _response_item(read)
     made = Message(_role(read, role))
     made.finish = str(read.get("finish_reason") or "")[:NAME_CAP]
     if made.role == "tool" or read.get("tool_call_id"):
@@ -103,6 +105,16 @@ def message(read: dict[str, Any], role: str = "") -> Message:
     _parts(made, read.get("parts") if read.get("parts") is not None else read.get("content"), 0)
     for call in _listed(read.get("tool_calls")):
         _call(made, call)
+    return made
+
+
+def _response_item(read: dict[str, Any]) -> Message:
+    """Read an item of OpenAI's responses; its `id` names the item, `call_id` the call."""
+    if read["type"] == "function_call":
+        made = Message("assistant")
+        _call(made, {**read, "id": read.get("call_id")})
+    else:
+        made = Message("tool", answers=[_answer(read.get("call_id"), read.get("name"), read.get("output"))])
     return made
 
 

@@ -18,9 +18,10 @@ from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Outgoing, Record, State, StateChange
 from collector.bus.repeats import Repeats
 from collector.normalise.attributes import attributes
+from collector.normalise.dialects.recognise import speaks_of_agents
 from collector.normalise.inherit import effective, touched_by
 from collector.normalise.log_facts import fact_of
-from collector.normalise.reading import read_step
+from collector.normalise.reading import read_names, read_step
 from collector.normalise.sources import STATE_KEYS
 from collector.normalise.trace_state import Kin, TraceState
 from collector.normalise.traces import Traces
@@ -99,20 +100,23 @@ class Normaliser:
             resource = attributes(resource_spans.resource.attributes)
             for scope_spans in resource_spans.scope_spans:
                 for span in scope_spans.spans:
-                    self._span(span, resource, scope_spans.scope.name, tenant, state, work)
-                    if span.links:
+                    about_agents = self._span(span, resource, scope_spans.scope.name, tenant, state, work)
+                    if span.links and about_agents:
                         links.setdefault(tenant, set()).update(_linked(span))
 
     def _span(
         self, span: Any, resource: dict[str, Any], scope: str, tenant: str, state: State, work: dict[str, _Work]
-    ) -> None:
+    ) -> bool:
+        """Take in a span; returns whether it has to do with agents, so that its links say what belongs together."""
         one = self._work(tenant, span.trace_id.hex(), state, work)
         span_id = span.span_id.hex()
         parent = span.parent_span_id.hex() if any(span.parent_span_id) else ""
         step = read_step(span, resource, scope, tenant, self._state_keys)
         used = step is not None and (step.usage is not None or step.cost_usd is not None)
-        one.trace.put(span_id, Kin(parent, span.start_time_unix_nano, step, arrived=True, used=used))
+        names = read_names(span, resource, scope) if step is None else {}
+        one.trace.put(span_id, Kin(parent, span.start_time_unix_nano, step, arrived=True, used=used, names=names))
         one.changed.add(span_id)
+        return step is not None or speaks_of_agents(scope)
 
     def _log(self, log: Any, tenant: str, state: State, work: dict[str, _Work]) -> None:
         if len(log.trace_id) != 16 or len(log.span_id) != 8:

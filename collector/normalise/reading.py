@@ -47,8 +47,11 @@ FINISHES = {
 }
 METRIC, DIRECTION = "agent.metric.", "agent.metric.direction"
 LINKS_CAP, METRICS_CAP = 32, 16
-TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ", "tool.")
+HANDED_DOWN = (("conversation_id", "conversation"), ("user", "user"))
+TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ")
 TRANSFER_TOOL = "transfer_to_"
+PENDING = "pending_span"
+"""Logfire announces a span this way before it has ended; the span itself follows."""
 
 
 class Content(NamedTuple):
@@ -68,6 +71,8 @@ def read_step(
     kind = kind_of(view)
     if kind == OTHER and (scope == CLAUDE_CODE_SCOPE or not _about_an_agent(view)):
         return None
+    if view.attributes.get("logfire.span_type") == PENDING:
+        return None
     dialect = dialect_of(view)
     own = dialect.read(view)
     return _Reader(view, dialect, own, kind, tenant, tuple(state_keys)).step()
@@ -77,12 +82,20 @@ def _about_an_agent(view: SpanView) -> bool:
     return any(key.startswith(GENAI_PREFIXES) for key in view.attributes)
 
 
+def read_names(span: Any, resource: Attributes, scope: str) -> dict[str, str]:
+    """Read whose conversation a span belongs to that is no step itself: a request handler, a queue's consumer."""
+    view = SpanView(span, resource, scope)
+    found = {field: text_of(view.first(FIELDS[source]))[:NAME_CAP] for field, source in HANDED_DOWN}
+    return {field: name for field, name in found.items() if name}
+
+
 class _Reader:
     def __init__(
         self, view: SpanView, dialect: Dialect, own: dict[str, Any], kind: str, tenant: str, state_keys: tuple[str, ...]
     ) -> None:
         self.view, self.dialect, self.own, self.kind, self.tenant = view, dialect, own, kind, tenant
         self.state_keys = state_keys
+        self.found = dialect.find(view.attributes)
         metadata = parsed(view.attributes.get("metadata"))
         self.metadata: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
 
@@ -103,7 +116,7 @@ class _Reader:
             "is_root": not any(parent),
             "name": view.name[:NAME_CAP],
             "service": str(view.resource.get("service.name", ""))[:NAME_CAP],
-            "framework": str(self.own.get("framework", self.dialect.framework)),
+            "framework": self._framework(),
             "dialect": self.dialect.name,
             "scope": view.scope[:NAME_CAP],
             "error": error,
@@ -119,11 +132,15 @@ class _Reader:
 
     # --- names ---
 
+    def _framework(self) -> str:
+        known = self.own.get("framework", self.dialect.framework)
+        return text_of(known or self.view.attributes.get("gen_ai.framework"))[:NAME_CAP]
+
     def _names(self) -> dict[str, Any]:
         tool = self._tool_name() if self.kind == TOOL else ""
         transfer = self._text("transfer_to")
         if not transfer and tool.startswith(TRANSFER_TOOL):
-            transfer = tool.removeprefix(TRANSFER_TOOL)
+            transfer = self._transferred_to(tool)
         return {
             "agent": self._agent(),
             "node": self._text("node"),
@@ -136,6 +153,14 @@ class _Reader:
             "transfer_from": self._text("transfer_from"),
             "acknowledged": _boolean(self.view.attributes.get("acknowledged")),
         }
+
+    def _transferred_to(self, tool: str) -> str:
+        """Read whom a hand-over tool hands over to: its arguments say so, or else its name does."""
+        args = self._args()
+        if isinstance(args, dict) and args.get("agent_name"):
+            return text_of(args["agent_name"])[:NAME_CAP]
+        target = tool.removeprefix(TRANSFER_TOOL)
+        return "" if target == "agent" else target
 
     def _agent(self) -> str:
         found = self._text("agent")
@@ -159,7 +184,7 @@ class _Reader:
         value = self.own.get(field)
         ignored = self.dialect.ignored.get(field, ())
         if value is None:
-            value = self.view.first((*self.dialect.fields.get(field, ()), *FIELDS[field]))
+            value = self.found.get(field)
         if value is None or value in ignored:
             value = next((self.metadata[key] for key in METADATA.get(field, ()) if self.metadata.get(key)), None)
         return text_of(value)[:NAME_CAP]
@@ -167,10 +192,10 @@ class _Reader:
     # --- model calls ---
 
     def _model_call(self) -> dict[str, Any]:
-        usage = usage_of(self.view, self.dialect, self.own)
-        cost = amount(self.own.get("cost", self.view.first(FIELDS["cost"])))
+        usage = usage_of(self.found, self.dialect, self.own)
+        cost = amount(self.own.get("cost", self.found.get("cost")))
         provider = self._text("provider")
-        limit = self.view.first(FIELDS["max_tokens"])
+        limit = self.found.get("max_tokens")
         return {
             "provider": "" if provider in FRAMEWORK_PROVIDERS else provider,
             "model": self._text("model"),
@@ -182,7 +207,7 @@ class _Reader:
         }
 
     def _finish(self) -> str:
-        value = parsed(self.view.first(FIELDS["finish"]))
+        value = parsed(self.found.get("finish"))
         if isinstance(value, list):
             value = value[0] if value else ""
         text = text_of(value).rsplit(".", 1)[-1]
@@ -200,19 +225,18 @@ class _Reader:
 
     def _args(self) -> Any:
         value = self.own.get("args")
-        sources = (*self.dialect.fields.get("args", ()), *FIELDS["args"])
         if value is None:
-            value = self.view.first(sources)
+            value = self.found.get("args")
         if value is None:
-            value = self.view.first((*self.dialect.fields.get("tool_input", ()), *FIELDS["tool_input"]))
+            value = self.found.get("tool_input")
         return arguments(value)
 
     def _result(self) -> Any:
         value = self.own.get("result")
         if value is None:
-            value = self.view.first((*self.dialect.fields.get("result", ()), *FIELDS["result"]))
+            value = self.found.get("result")
         if value is None:
-            value = self.view.first((*self.dialect.fields.get("tool_output", ()), *FIELDS["tool_output"]))
+            value = self.found.get("tool_output")
         return result(value)
 
     def _heard(self) -> list[said.Message]:
@@ -220,13 +244,13 @@ class _Reader:
             flat = said.flattened(self.view.attributes, prefix)
             if flat:
                 return [*self._system(), *flat]
-        value = self.view.first((*self.dialect.fields.get("input", ()), *FIELDS["input"]))
+        value = self.found.get("input")
         if value is not None:
             return [*self._system(), *said.messages(value, "user")]
         return [*self._system(), *heard_in(self.view.events)]
 
     def _system(self) -> list[said.Message]:
-        value = self.view.first(FIELDS["system_prompt"])
+        value = self.found.get("system_prompt")
         return [said.Message("system", [said.joined(said.messages(value))])] if value is not None else []
 
     def _spoke(self) -> list[said.Message]:
@@ -234,9 +258,9 @@ class _Reader:
             flat = said.flattened(self.view.attributes, prefix)
             if flat:
                 return flat
-        value = self.view.first((*self.dialect.fields.get("output", ()), *FIELDS["output"]))
+        value = self.found.get("output")
         spoken_ = said.messages(value, "assistant") if value is not None else spoke_in(self.view.events)
-        calls = self.view.first(self.dialect.fields.get("calls", ()))
+        calls = self.found.get("calls")
         if calls is not None:
             spoken_ = [*spoken_, said.message({"role": "assistant", "tool_calls": calls})]
         return spoken_
@@ -244,11 +268,25 @@ class _Reader:
     # --- state and figures ---
 
     def _state(self) -> dict[str, Any]:
-        value = self.view.first((*FIELDS["state"], *self.state_keys))
-        if value is None and self.kind == STEP and self.metadata.get("langgraph_node"):
-            value = self.view.attributes.get("input.value")
-            value = value if isinstance(parsed(value), dict) else None
+        value = self.found.get("state")
+        if value is None:
+            value = self.view.first(self.state_keys)
+        if value is None and self.kind == STEP and self._text("node"):
+            value = self._state_of_node()
         return state_fields(value)
+
+    def _state_of_node(self) -> Any:
+        """Read the state that a graph hands to a node, where the dialect says which attribute that is."""
+        get = self.view.attributes.get
+        if self.metadata.get("langgraph_node"):
+            read = parsed(get("input.value"))
+        elif get("langsmith.metadata.langgraph_node"):
+            read = parsed(get("gen_ai.prompt"))
+        elif get("traceloop.association.properties.langgraph_node"):
+            read = arguments(get("gen_ai.task.input") or get("traceloop.entity.input"))
+        else:
+            read = None
+        return read if isinstance(read, dict) else None
 
     def _metrics(self) -> list[Metric]:
         direction = text_of(self.view.attributes.get(DIRECTION))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from collector.normalise.log_facts import Fact
+from collector.normalise.log_facts import Fact, calls_told_by
 from schemas.step import LLM, TOOL, Step
 
 WAITING_STEPS = 1_000
@@ -23,6 +23,7 @@ class Kin(msgspec.Struct, array_like=True):
 
     `revision` is that of the last publication, -1 for none; `digest` fingerprints it.
     `used` says that the span has token counts or a cost of its own, also once its step is final.
+    `names` is what a span that is no step hands down; `final` says that the step's content was let go.
     """
 
     parent: str
@@ -33,6 +34,8 @@ class Kin(msgspec.Struct, array_like=True):
     digest: int = 0
     arrived: bool = False
     used: bool = False
+    names: dict[str, str] = {}
+    final: bool = False
 
 
 class TraceState:
@@ -44,15 +47,20 @@ class TraceState:
         self.covered: set[str] = set()
         self.by_call: dict[str, list[str]] = {}
         self.by_response: dict[str, list[str]] = {}
+        self.told: dict[str, list[str]] = {}
         self.waiting: dict[str, None] = {}
         self.last_seen_ns = 0
 
     def put(self, span_id: str, kin: Kin) -> None:
         """Take in a span, or what is known of one that has not come yet."""
         known = self.kin.get(span_id)
+        for call_id in (one for fact in kin.facts for one in calls_told_by(fact)):
+            _append(self.by_call, call_id, span_id)
+            _append(self.told, span_id, call_id)
         if known is not None:
             kin.facts = [*known.facts, *kin.facts][-FACTS_CAP:]
             kin.revision, kin.digest = known.revision, known.digest
+            kin.final = kin.final or known.final
         self.kin[span_id] = kin
         if kin.arrived:
             siblings = self.children.setdefault(kin.parent, [])
@@ -63,7 +71,8 @@ class TraceState:
     def _index(self, span_id: str, kin: Kin) -> None:
         step = kin.step
         if step is not None:
-            self.waiting[span_id] = None
+            if not kin.final:
+                self.waiting[span_id] = None
             if step.kind == LLM and step.response_id:
                 _append(self.by_response, step.response_id, span_id)
             if step.tool_call_id:
@@ -114,7 +123,7 @@ class TraceState:
             del self.waiting[span_id]
             kin = self.kin.get(span_id)
             if kin is not None:
-                kin.step = slim(kin.step)
+                kin.step, kin.final = slim(kin.step), True
                 final.append(span_id)
         return final
 

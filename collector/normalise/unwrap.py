@@ -65,6 +65,8 @@ def arguments(value: Any) -> Any:
         if not read["args"]:
             return read["kwargs"]
         return {"args": read["args"], **read["kwargs"]} if read["kwargs"] else read["args"]
+    if "toolUseId" in read and "input" in read:
+        return parsed(read["input"])
     if read.keys() == {"input"} and isinstance(parsed(read["input"]), dict):
         return parsed(read["input"])
     return read

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from collector.normalise.attributes import SpanView
 from collector.normalise.dialects.dialect import Dialect
-from collector.normalise.sources import FIELDS
 from schemas.step import Usage
 
 LARGEST = 2**62
 
 
-def usage_of(view: SpanView, dialect: Dialect, own: dict[str, Any]) -> Usage | None:
+def usage_of(found: dict[str, Any], dialect: Dialect, own: dict[str, Any]) -> Usage | None:
     """Read token counts; None where the span has none. `input` comes out including what was cached."""
-    counts = {name: _count(own.get(name, view.first(FIELDS[name]))) for name in COUNTS}
+    counts = {name: _count(own.get(name, found.get(name))) for name in COUNTS}
     if counts["input_tokens"] is None and counts["output_tokens"] is None:
         return None
     read, written = counts["cache_read"] or 0, counts["cache_write"] or 0

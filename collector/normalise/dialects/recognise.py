@@ -90,6 +90,11 @@ def dialect_of(view: SpanView) -> Dialect:
     return _by_shared_scope(view.scope) or genai.DIALECT
 
 
+def speaks_of_agents(scope: str) -> bool:
+    """Say whether a scope is that of an instrument for agents."""
+    return _by_scope(scope) is not None
+
+
 @lru_cache(maxsize=1024)
 def _by_scope(scope: str) -> Dialect | None:
     return next((dialect for dialect in BY_SCOPE if scope.startswith(dialect.scopes)), None)
