@@ -141,7 +141,7 @@ CONTROL_FLOW_CLASSES = frozenset(
 )
 """Exceptions by which asyncio, LangGraph and pydantic-ai steer; compared without `_`."""
 
-STATUS_MARKS = ("status", "http", "error code", "code:", "code=", "response [")
+STATUS_MARKS = ("status", "http", "error code", "code:", "code=", "response [", "returned", "responded", "answered")
 """Words next to which a three-digit number is an HTTP status, not a figure."""
 
 

@@ -169,9 +169,9 @@ def _fix(failing: Failing) -> Fix | None:
     tool = {"tool": failing.tool}
     if failing.cause == causes.TIMEOUT:
         return Fix("execution_timeout", "Give up on the tool sooner.", tool)
-    if failing.cause == causes.RATE_LIMIT:
+    if failing.cause in (causes.RATE_LIMIT, causes.SERVER):
         return Fix("exponential_backoff", "Wait longer after each refused call.", {**tool, "base_seconds": 1})
-    if failing.cause in (causes.NETWORK, causes.SERVER):
+    if failing.cause == causes.NETWORK:
         return Fix("circuit_breaker", "Stop calling the tool while it is down.", {**tool, "max_failures": 3})
     if failing.failures >= STAGES[1]:
         return Fix("retry_limit", "Stop repeating a call that cannot work.", {**tool, "max_retries": 2})

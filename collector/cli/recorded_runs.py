@@ -19,7 +19,7 @@ LOOPING = (
     "claude-code",
     "strands-loop",
 )
-FAILING = ("langgraph-openinference-toolerr",)
+FAILING = ("langgraph-openinference-toolerr", "pydantic-ai-toolerr")
 HEALTHY = ("pydantic-ai-ok", "openai-agents-oi-ok", "maf-ok")
 
 

@@ -8,6 +8,10 @@ from collector.normalise.attributes import SpanView
 from collector.normalise.dialects.dialect import Dialect
 
 
+ANSWERS = ("gen_ai.tool.call.result", "tool_response")
+"""What the model is told instead of a result, which says more than the cause's name."""
+
+
 class PydanticAi(Dialect):
     """pydantic-ai, data formats 1 to 6, and Logfire around it."""
 
@@ -19,7 +23,7 @@ class PydanticAi(Dialect):
         cause = view.attributes.get("pydantic_ai.tool.retry.cause")
         if cause:
             found["error_type"] = "ModelRetry"
-            found["error"] = cause
+            found["error"] = view.first(ANSWERS) or cause
         return found
 
 
