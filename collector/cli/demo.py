@@ -59,7 +59,7 @@ def _show(console: Console, running: RunningInfo) -> None:
         for run in runs:
             _send(running.http, run)
     with console.status("waiting for what is found in them"):
-        found = _settled(running.clickhouse_http, len(runs))
+        found = _settled(running.clickhouse_http)
     console.print(_runs_table(runs, found))
     _print_healing(console, running.clickhouse_http)
     console.print(
@@ -94,7 +94,8 @@ def _print_healing(console: Console, door: str) -> None:
     console.print(f"\n[bold]{len(applied)} SAFE fixes applied by themselves[/bold], as guard policies:")
     for document in applied:
         console.print(Text(f"  {document['fix_type']} for {document['agent']}: {json.dumps(document['parameters'])}"))
-    console.print(f"[bold]{len(asked)} fixes wait for a person[/bold] (tracemend approvals list):")
+    waits = "1 fix waits" if len(asked) == 1 else f"{len(asked)} fixes wait"
+    console.print(f"[bold]{waits} for a person[/bold] (tracemend approvals list, approve, reject):")
     for document in asked:
         console.print(Text(f"  {document['fix_type']} ({document['risk']}): {document['detection_title']}"))
 
@@ -141,9 +142,8 @@ def _send(door: str, run: RecordedRun) -> None:
     connection.close()
 
 
-def _settled(door: str, runs: int) -> list[dict[str, Any]]:
+def _settled(door: str) -> list[dict[str, Any]]:
     """Read detections until nothing new has come for a while."""
-    del runs
     deadline, quiet_since, before = time.monotonic() + FIND_SECONDS, time.monotonic(), -1
     found: list[dict[str, Any]] = []
     while time.monotonic() < deadline:

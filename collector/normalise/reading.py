@@ -12,12 +12,14 @@ from collector.normalise.dialects.recognise import dialect_of
 from collector.normalise.failures import failure_of
 from collector.normalise.kinds import CLAUDE_CODE_SCOPE, kind_of
 from collector.normalise.sources import (
+    DIRECTION,
     FIELDS,
     FLAT_INPUT,
     FLAT_OUTPUT,
     FRAMEWORK_PROVIDERS,
     GENAI_PREFIXES,
     METADATA,
+    METRIC,
     STATE_KEYS,
 )
 from collector.normalise.unwrap import arguments, parsed, result, text_of
@@ -45,7 +47,6 @@ FINISHES = {
     "end_turn": "stop",
     "max_tokens": "length",
 }
-METRIC, DIRECTION = "agent.metric.", "agent.metric.direction"
 LINKS_CAP, METRICS_CAP = 32, 16
 HANDED_DOWN = (("conversation_id", "conversation"), ("user", "user"))
 TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ")
@@ -203,7 +204,7 @@ class _Reader:
             "finish": self._finish(),
             "usage": usage,
             "cost_usd": cost,
-            "max_tokens": limit if isinstance(limit, int) and 0 < limit < 2**31 else 0,
+            "max_tokens": limit if type(limit) is int and 0 < limit < 2**31 else 0,
         }
 
     def _finish(self) -> str:

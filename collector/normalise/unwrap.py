@@ -35,6 +35,8 @@ def _literal(text: str, otherwise: Any) -> Any:
         return otherwise
     try:
         read = ast.literal_eval(text)
+        # A literal may hold what no JSON and no UTF-8 can: such a text stays one.
+        orjson.dumps(read, default=str, option=orjson.OPT_NON_STR_KEYS)
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return otherwise
     return list(read) if isinstance(read, tuple | set) else read

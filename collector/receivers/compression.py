@@ -23,7 +23,7 @@ def decompress(encoding: str, body: bytes, limit: int) -> bytes:
         raise Malformed(f"unsupported Content-Encoding: {encoding[:64]}; supported: {', '.join(sorted(DECODERS))}")
     try:
         return decoder(body, limit)
-    except (zlib.error, zstandard.ZstdError, cramjam.DecompressionError, EOFError, ValueError) as error:
+    except (zlib.error, zstandard.ZstdError, cramjam.DecompressionError, EOFError, OSError, ValueError) as error:
         raise Malformed(f"the body is no {name} stream: {error}") from error
 
 

@@ -21,6 +21,7 @@ from collector.receivers.signals import SIGNALS, Signal
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 ENCODINGS = {PROTOBUF, "application/protobuf", JSON}
 CONNECTIONS = 1_024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Answer(NamedTuple):
@@ -91,6 +92,9 @@ class OtlpHttp:
     async def _read(self, request: web.BaseRequest) -> bytes:
         """Read a body within its limit and its time."""
         limit = self._config.max_request_body_size
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(CONTINUE)
+            request.writer.output_size = 0
         if (request.content_length or 0) > limit:
             raise TooLarge(f"the body is over {limit} bytes")
         parts: list[bytes] = []

@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from . import Figure
+
 FOLDER = Path(__file__).parent
-Figure = tuple[str, float, str]
-"""What was measured, how much, and in which unit."""
 
 
 def main() -> int:

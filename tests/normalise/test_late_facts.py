@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import hand_written as by
 import pytest
 from hand_written import log, span, steps_of, text
@@ -224,3 +226,15 @@ def test_a_step_that_is_final_is_not_told_again_without_its_content(monkeypatch:
     assert len(steps) == 10
     assert all(step.args for step in steps)
     assert [step.agent for step in steps] == [""] * 7 + ["a"] * 3
+
+
+def test_a_limit_of_the_wrong_type_is_no_limit() -> None:
+    (step,) = steps_of(span(1, "chat m", {"gen_ai.operation.name": "chat", "gen_ai.request.max_tokens": True}))
+    assert step.max_tokens == 0
+
+
+def test_a_literal_with_half_a_character_stays_a_text() -> None:
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "f"}
+    literal = r"['\ud800']"
+    (step,) = steps_of(span(1, "f", {**tool, "gen_ai.tool.call.arguments": literal}))
+    assert json.loads(step.args) == literal

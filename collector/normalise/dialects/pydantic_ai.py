@@ -7,7 +7,6 @@ from typing import Any
 from collector.normalise.attributes import SpanView
 from collector.normalise.dialects.dialect import Dialect
 
-
 ANSWERS = ("gen_ai.tool.call.result", "tool_response")
 """What the model is told instead of a result, which says more than the cause's name."""
 
