@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from collector.normalise.content import Content, spoken
 from collector.normalise.log_facts import arguments_told, asked_for, cost_of, fields_from
-from collector.normalise.reading import Content, spoken
 from collector.normalise.second_reports import best_of, reports_of
 from collector.normalise.trace_state import Kin, TraceState
 from collector.normalise.unwrap import parsed

@@ -7,7 +7,7 @@ from typing import Any
 
 from collector.normalise import messages as said
 from collector.normalise.attributes import Event, attributes, plain
-from collector.normalise.reading import DETAILS, HEARD, heard_fields, heard_in, spoke_fields, spoke_in
+from collector.normalise.content import DETAILS, HEARD, heard_fields, heard_in, spoke_fields, spoke_in
 from collector.normalise.unwrap import arguments, parsed
 from collector.normalise.usage import amount
 from schemas.step import Step, ToolCall

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 from collector.normalise import messages as said
 from collector.normalise.attributes import Attributes, SpanView
+from collector.normalise.content import Content, heard_in, spoke_in, spoken, state_fields
 from collector.normalise.dialects.dialect import Dialect
 from collector.normalise.dialects.recognise import dialect_of
 from collector.normalise.failures import failure_of
@@ -24,16 +25,13 @@ from collector.normalise.sources import (
 )
 from collector.normalise.unwrap import arguments, parsed, result, text_of
 from collector.normalise.usage import amount, usage_of
-from schemas.canonical import canonical, content_hash, state_hash
 from schemas.runs import run_id_of
 from schemas.step import (
     HANDOFF,
     LLM,
     NAME_CAP,
     OTHER,
-    STATE_CAP,
     STEP,
-    TEXT_CAP,
     TOOL,
     Metric,
     SpanRef,
@@ -53,15 +51,6 @@ TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call
 TRANSFER_TOOL = "transfer_to_"
 PENDING = "pending_span"
 """Logfire announces a span this way before it has ended; the span itself follows."""
-
-
-class Content(NamedTuple):
-    """What was asked and answered, in the shapes a step keeps."""
-
-    args: Any = None
-    result: Any = None
-    heard: Sequence[said.Message] = ()
-    spoke: Sequence[said.Message] = ()
 
 
 def read_step(
@@ -297,108 +286,6 @@ class _Reader:
             if key.startswith(METRIC) and isinstance(value, int | float) and not isinstance(value, bool)
         ]
         return found[:METRICS_CAP]
-
-
-def state_fields(value: Any) -> dict[str, Any]:
-    """Give the fields of a step that hold a state."""
-    if value is None:
-        return {}
-    state = parsed(value)
-    text = canonical(state).decode()
-    return {"state": text[:STATE_CAP], "state_hash": state_hash(state), "state_size": len(text)}
-
-
-def spoken(content: Content) -> dict[str, Any]:
-    """Give the fields of a step that hold content; the whole is hashed, what is kept is capped."""
-    fields: dict[str, Any] = {}
-    if content.args is not None:
-        data = canonical(content.args)
-        fields |= {"args": _cut(data), "args_hash": content_hash(data), "args_size": len(data)}
-    if content.result is not None:
-        data = canonical(content.result)
-        text = text_of(content.result)
-        fields |= {"result": text[:TEXT_CAP], "result_hash": content_hash(data), "result_size": len(data)}
-    if content.heard:
-        fields |= heard_fields(content.heard)
-    if content.spoke:
-        fields |= spoke_fields(content.spoke)
-    return fields
-
-
-def heard_fields(heard: Sequence[said.Message]) -> dict[str, Any]:
-    """Give the fields that hold what came in."""
-    new = said.newest(heard)
-    text = said.joined(one for one in new if one.role != "system")
-    data = text.encode("utf-8", "replace")
-    return {
-        "input_text": text[:TEXT_CAP],
-        "input_hash": content_hash(data) if text else "",
-        "input_size": len(data),
-        "system_prompt": said.joined(heard, "system")[:TEXT_CAP],
-        "answers": [answer for one in new for answer in one.answers][: said.CALLS_CAP],
-    }
-
-
-def spoke_fields(spoke: Sequence[said.Message]) -> dict[str, Any]:
-    """Give the fields that hold what was said."""
-    text = said.joined(spoke)
-    data = text.encode("utf-8", "replace")
-    return {
-        "output_text": text[:TEXT_CAP],
-        "output_hash": content_hash(data) if text else "",
-        "output_size": len(data),
-        "calls": [call for one in spoke for call in one.calls][: said.CALLS_CAP],
-    }
-
-
-HEARD = {
-    "gen_ai.system.message": "system",
-    "gen_ai.user.message": "user",
-    "gen_ai.assistant.message": "assistant",
-    "gen_ai.tool.message": "tool",
-}
-"""Events and log records that hold what came in, and in which role."""
-DETAILS = "gen_ai.client.inference.operation.details"
-
-
-def heard_in(events: Iterable[Any]) -> list[said.Message]:
-    """Read what came in out of events or log records."""
-    heard: list[said.Message] = []
-    for event in events:
-        role = HEARD.get(event.name)
-        if role is not None:
-            heard += _message_of(event, role)
-        elif event.name in (DETAILS, "gen_ai.content.prompt"):
-            value = event.content("gen_ai.input.messages", "gen_ai.prompt")
-            heard += said.messages(value, "user") if value is not None else []
-    return heard
-
-
-def spoke_in(events: Iterable[Any]) -> list[said.Message]:
-    """Read what was said out of events or log records."""
-    spoke: list[said.Message] = []
-    for event in events:
-        if event.name == "gen_ai.choice":
-            spoke += _message_of(event, "assistant")
-        elif event.name in (DETAILS, "gen_ai.content.completion") and not spoke:
-            value = event.content("gen_ai.output.messages", "gen_ai.completion")
-            spoke += said.messages(value, "assistant") if value is not None else []
-    return spoke
-
-
-def _message_of(event: Any, role: str) -> list[said.Message]:
-    body = parsed(event.body)
-    if isinstance(body, dict):
-        return [said.message(body, role)]
-    inner = event.content("message", "content", "gen_ai.event.content")
-    read = parsed(inner)
-    if role == "tool" and not isinstance(read, list):
-        return [said.message({"content": inner, "tool_call_id": event.content("id")}, role)]
-    return said.messages(read if read is not None else event.attributes, role)
-
-
-def _cut(data: bytes) -> str:
-    return data[: TEXT_CAP * 4].decode("utf-8", "ignore")[:TEXT_CAP]
 
 
 def _boolean(value: Any) -> bool | None:

@@ -33,7 +33,8 @@ def raw(channel: grpc.Channel, method: str) -> Any:
 
 def trailing(error: grpc.RpcError) -> dict[str, Any]:
     """Read the metadata that came after an answer."""
-    return {pair[0]: pair[1] for pair in error.trailing_metadata() or ()}
+    pairs: Any = error.trailing_metadata() or ()
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def export(doors: OpenDoors, body: bytes) -> ExportTraceServiceResponse:
