@@ -64,6 +64,9 @@ class DeliveryThread(StageThread):
         handled = self._delivery.deliver(batch, plan_of(self._delivery.group, batch.records).token)
         return Handled(handled.outputs, [*handled.changes, StateChange(PLAN_STORE, PLAN_KEY, None)])
 
+    def _end(self) -> None:
+        self._delivery.close()
+
     def _give_up(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
         super()._give_up(consumer, batch, error)
         consumer.commit(changes=[StateChange(PLAN_STORE, PLAN_KEY, None)], offsets=False)

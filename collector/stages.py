@@ -76,11 +76,15 @@ class StageThread:
             self.status, self.error = FAILED, f"{type(error).__name__}: {error}"
             self._on_fenced(f"{self.name} failed: {self.error}")
         finally:
+            self._end()
             consumer.close()
 
     def _begin(self, consumer: Consumer) -> None:
         self.stage.restore(consumer.state)
         self.status = RUNNING
+
+    def _end(self) -> None:
+        """Let go of what the stage holds beside its state."""
 
     def _round(self, consumer: Consumer) -> None:
         limit = 1 if self._failures > 1 else self._max_records

@@ -93,6 +93,12 @@ class ClickHouseSink:
         self._insert(rows.tables.values(), token)
         return Handled(rows.dead, changes)
 
+    def close(self) -> None:
+        """Let go of the store; `restore` opens it again."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
     def _insert(self, tables: Iterable[Columns], token: str) -> None:
         if self._store is None:
             raise RuntimeError("deliver was called before restore")

@@ -200,3 +200,6 @@ class Delivery(Protocol):
 
     def deliver(self, batch: Batch, token: str) -> Handled:
         """Write a batch where it belongs; what was written under a token is not written again."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
