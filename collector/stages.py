@@ -8,6 +8,7 @@ and passed. Being fenced means "stop".
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from collector.bus.dead_letters import dead_letter
@@ -15,7 +16,7 @@ from collector.bus.protocol import Batch, Bus, BusUnavailable, Consumer, Fenced,
 from schemas.metrics import STAGE_FAILURES, STAGE_LAG
 
 POLL_SECONDS = 0.25
-LAG_EVERY_POLLS = 20
+LAG_EVERY_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 15.0
 TRIES_PER_RECORD = 3
@@ -62,12 +63,12 @@ class StageThread:
         consumer = self._bus.consumer(self.stage.group, self.stage.topics)
         try:
             self._begin(consumer)
-            polls = 0
+            shown = 0.0
             while not self._stop.is_set():
                 self._round(consumer)
-                polls += 1
-                if polls % LAG_EVERY_POLLS == 0:
+                if time.monotonic() - shown >= LAG_EVERY_SECONDS:
                     self._show_lag(consumer)
+                    shown = time.monotonic()
             self.status = STOPPED
         except Fenced as error:
             self.status, self.error = FENCED, str(error)

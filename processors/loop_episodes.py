@@ -11,6 +11,8 @@ from schemas.detection import CLOSED, OPEN
 EXACT, NEAR, WORDING, NAMES = "exact", "near", "wording", "names"
 """How the repetitions equal each other: to the letter, but for volatile parts, in other words, by name and size."""
 TOOL, TALK = "tool", "talk"
+ROUNDS_TOLD = 8
+"""Rounds up to which each one is told; from then on each doubling is."""
 
 
 class Episode(msgspec.Struct, array_like=True):
@@ -62,13 +64,18 @@ class Episode(msgspec.Struct, array_like=True):
         """Seconds since its first action began."""
         return max(0, self.last_ms - self.first.start_ms) // 1_000
 
+    @property
+    def told(self) -> int:
+        """Count what is worth telling: each of the first rounds, then each doubling."""
+        return self.repetitions if self.repetitions <= ROUNDS_TOLD else 4 + self.stage
+
     def add(self, seen: Seen, end_ms: int) -> bool:
-        """Take in one more action of the loop; returns whether its repetitions have doubled."""
-        before = self.stage
+        """Take in one more action of the loop; returns whether that is worth telling."""
+        before = self.told
         self.hits += 1
         self.strays = 0
         self.last, self.last_ms = seen, end_ms
-        return self.stage > before
+        return self.told > before
 
     def stray(self) -> bool:
         """Note an action that is not part of the loop; returns whether the run has recovered by that."""

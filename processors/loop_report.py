@@ -43,7 +43,7 @@ def report(episode: Episode, trace: str) -> Finding:
         evidence=_evidence(episode, trace),
         event_time_ns=episode.crossed_ns,
         fix=_fix(episode),
-        stage=episode.stage,
+        stage=episode.told,
     )
 
 

@@ -149,11 +149,11 @@ def test_a_loop_in_the_middle_of_a_long_run_is_found_at_its_place() -> None:
     assert finding.evidence["last_span"]["span_id"] == run.steps[first + 15].span_id
 
 
-def test_neither_end_moves_once_the_line_is_crossed_and_stages_are_doublings() -> None:
+def test_neither_end_moves_once_the_line_is_crossed_and_stages_are_rounds_then_doublings() -> None:
     run = search(Run(), 40)
     run.found()
     assert len({(finding.spans, finding.first) for _, finding in run.told}) == 1
-    assert [finding.evidence["repetitions"] for _, finding in run.told] == [3, 4, 8, 16, 32, 40]
+    assert [finding.evidence["repetitions"] for _, finding in run.told] == [3, 4, 5, 6, 7, 8, 16, 32, 40]
 
 
 def test_confidence_and_score_grow_with_repetitions() -> None:
