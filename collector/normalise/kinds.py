@@ -118,6 +118,10 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("n8n.workflow.execute", WORKFLOW),
     ("node.execute", STEP),
     ("n8n.node.execute", STEP),
+    ("tool.", TOOL),
+    ("agent.", AGENT),
+    ("llm.", LLM),
+    ("retriever.", RETRIEVAL),
 )
 """Beginnings of names, for dialects that say it nowhere else."""
 EXACT_NAMES = {"running tool": TOOL, "running tools": OTHER, "invocation": WORKFLOW, "agent run": AGENT}

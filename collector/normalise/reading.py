@@ -47,7 +47,7 @@ FINISHES = {
 }
 LINKS_CAP, METRICS_CAP = 32, 16
 HANDED_DOWN = (("conversation_id", "conversation"), ("user", "user"))
-TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ")
+TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ", "tool.")
 TRANSFER_TOOL = "transfer_to_"
 PENDING = "pending_span"
 """Logfire announces a span this way before it has ended; the span itself follows."""

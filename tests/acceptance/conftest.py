@@ -12,7 +12,8 @@ from pipeline_process import PipelineProcess
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[PipelineProcess]:
     running = PipelineProcess(tmp_path / "data")
-    running.start()
-    yield running
-    if running.process is not None and running.process.poll() is None:
-        running.kill()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill_if_running()

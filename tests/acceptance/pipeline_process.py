@@ -73,6 +73,11 @@ class PipelineProcess:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def kill_if_running(self) -> None:
+        """Leave nothing behind, whatever became of the test."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
     def stop(self) -> int:
         """Ask it to stop as Ctrl-C does; returns its exit code."""
         assert self.process is not None

@@ -57,9 +57,12 @@ class Client:
             return False
 
 
-def test_every_span_once_and_every_detection_once_after_three_kills(tmp_path: Path) -> None:
+def test_every_span_once_and_every_detection_once_after_three_kills(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     bodies = copies()
     pipeline = PipelineProcess(tmp_path / "data").start()
+    request.addfinalizer(pipeline.kill_if_running)
     client = Client(pipeline)
     client.up.set()
     sender = threading.Thread(target=client.send_all, args=(bodies,), daemon=True)
@@ -83,7 +86,6 @@ def test_every_span_once_and_every_detection_once_after_three_kills(tmp_path: Pa
     traces = {span.trace_id.hex() for body in bodies for span in request_spans(body)}
     assert set(found) == traces
     assert set(found.values()) == {1}
-    pipeline.kill()
 
 
 def request_spans(body: bytes) -> list:  # type: ignore[type-arg]  # generated messages
