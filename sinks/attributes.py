@@ -9,11 +9,14 @@ from typing import Any
 import orjson
 
 DEEPEST = 32
+"""Levels kept of nested lists and maps."""
+PLAIN_BELOW = 1e15
+"""Whole numbers below this are written without a fraction, as the Collector does; all of them are exact."""
 
 
 def as_map(attributes: Iterable[Any]) -> dict[str, str]:
-    """Write attributes as a map of texts."""
-    return {attribute.key: as_text(attribute.value) for attribute in attributes}
+    """Write attributes as a map of texts; of several with one key the last one counts."""
+    return {held.key: held.value.string_value or as_text(held.value) for held in attributes}
 
 
 def as_text(value: Any) -> str:
@@ -25,11 +28,22 @@ def as_text(value: Any) -> str:
         return ""
     if kind == "bool_value":
         return "true" if value.bool_value else "false"
-    if kind in ("int_value", "double_value"):
-        return str(getattr(value, kind))
+    if kind == "int_value":
+        return str(value.int_value)
+    if kind == "double_value":
+        return _number(value.double_value)
     if kind == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     return orjson.dumps(_plain(value, 0)).decode()
+
+
+def service_of(resource: dict[str, str]) -> str:
+    """Say which service a resource is."""
+    return resource.get("service.name", "")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if abs(value) < PLAIN_BELOW and value == int(value) else str(value)
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -43,8 +57,3 @@ def _plain(value: Any, depth: int) -> Any:
     if kind == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     return getattr(value, kind)
-
-
-def service_of(resource: dict[str, str]) -> str:
-    """Say which service a resource is."""
-    return resource.get("service.name", "")

@@ -1,28 +1,53 @@
 """A small read-only ClickHouse HTTP door to the embedded store: what `curl`, clickhouse-connect and Grafana speak.
 
-It has a connection of its own, read-only for good, with limits of time, rows and memory set before that; statements
-are checked first (`statements.py`). Only loopback hosts are answered, and nothing a web page may have sent.
+Statements are checked first (`statements.py`) and then asked on connections of its own (`readonly_store.py`).
+Only loopback hosts are answered, and nothing that a web page may have sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import parse_qsl
+from uuid import uuid4
 
 from aiohttp import web
 
-from sinks.statements import LONGEST, Refused, check
+from sinks.native_blocks import UnknownType, for_protocol
+from sinks.readonly_store import Answer, EngineError, ReadOnlyStore
+from sinks.statements import LONGEST, Question, Refused, check
 
-LIMITS = {"max_execution_time": 30, "max_memory_usage": 2_000_000_000, "max_result_rows": 1_000_000, "max_threads": 2}
 DEFAULT_FORMAT = "TabSeparated"
+CONNECTIONS = 2
 WAITING = 32
+"""Questions that may wait for a connection; beyond it they are refused."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", ""})
-CODE = re.compile(r"Code: (\d{1,6})")
-READONLY_CODE = 164
 PARAMETER = "param_"
+FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/"
+NATIVE = "Native"
+NOT_IMPLEMENTED, READONLY, TOO_MANY_QUERIES = 48, 164, 202
+NOT_FOUND = frozenset({46, 47, 60, 73, 81})
+"""Codes of a function, column, table, format or database that does not exist."""
+CONTENT_TYPES = (
+    ("JSONEachRow", "application/x-ndjson; charset=UTF-8"),
+    ("JSON", "application/json; charset=UTF-8"),
+    ("CSV", "text/csv; charset=UTF-8"),
+    ("TabSeparated", "text/tab-separated-values; charset=UTF-8"),
+    ("TSV", "text/tab-separated-values; charset=UTF-8"),
+    (NATIVE, "application/octet-stream"),
+    ("RowBinary", "application/octet-stream"),
+)
+
+
+class Asked(NamedTuple):
+    """What a request asks: the statement, its parameters, the format where it names none, and the client's protocol."""
+
+    sql: str
+    parameters: dict[str, str]
+    format: str
+    protocol: int
 
 
 class ClickHouseHttp:
@@ -31,125 +56,139 @@ class ClickHouseHttp:
     name = "clickhouse http"
 
     def __init__(self, endpoint: str, dsn: str) -> None:
-        self._host, _, port = endpoint.rpartition(":")
+        host, _, port = endpoint.rpartition(":")
+        self._host = host.strip("[]") or "127.0.0.1"
         self._port = int(port)
         self._dsn = dsn
-        self._client: Any = None
-        self._table_functions: frozenset[str] = frozenset()
-        self._one_at_a_time = asyncio.Lock()
+        self._free: asyncio.Queue[ReadOnlyStore] = asyncio.Queue()
+        self._stores: list[ReadOnlyStore] = []
         self._waiting = 0
         self._runner: web.AppRunner | None = None
 
     @property
     def address(self) -> str:
         """Say where it is."""
-        return f"{self._host or '127.0.0.1'}:{self._port}"
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
     async def start(self) -> None:
-        """Open the connection and serve; raises OSError where the address is taken."""
-        await asyncio.to_thread(self._open)
+        """Open the connections and serve; raises OSError where the address is taken."""
+        for _ in range(CONNECTIONS):
+            store = await asyncio.to_thread(ReadOnlyStore, self._dsn)
+            self._stores.append(store)
+            self._free.put_nowait(store)
         app = web.Application(client_max_size=LONGEST * 2)
         app.router.add_get("/ping", self._ping)
-        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.router.add_route("*", "/", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self._host.strip("[]") or "127.0.0.1", self._port))
+        listener.bind((self._host, self._port))
         self._port = listener.getsockname()[1]
         await web.SockSite(self._runner, listener).start()
 
     async def stop(self) -> None:
-        """Stop serving and close the connection."""
+        """Stop serving and close the connections."""
         if self._runner is not None:
             await self._runner.cleanup()
-        if self._client is not None:
-            await asyncio.to_thread(self._client.close)
+        for store in self._stores:
+            await asyncio.to_thread(store.close)
+        self._stores.clear()
 
-    def _open(self) -> None:
-        import clickhouse_connect
-
-        self._client = clickhouse_connect.get_client(dsn=self._dsn)
-        rows = self._client.query("SELECT lower(name) FROM system.table_functions").result_rows
-        self._table_functions = frozenset(name for (name,) in rows)
-        limits = ", ".join(f"{name} = {value}" for name, value in LIMITS.items())
-        self._client.command(f"SET {limits}")
-        self._client.command("SET readonly = 1")
-
-    async def _ping(self, _request: web.Request) -> web.Response:
-        return web.Response(text="Ok.\n")
+    async def _ping(self, request: web.Request) -> web.Response:
+        return _refusal(request) or web.Response(text="Ok.\n")
 
     async def _handle(self, request: web.Request) -> web.Response:
-        if _host(request) not in LOOPBACK:
-            return web.Response(status=403, text="only loopback hosts are answered\n")
-        if request.headers.get("Origin") or request.headers.get("Sec-Fetch-Site", "none") not in (
-            "none",
-            "same-origin",
-        ):
-            return web.Response(status=403, text="cross-origin requests are refused\n")
-        if request.method not in ("GET", "POST", "HEAD"):
-            return web.Response(status=405, text="use GET or POST\n", headers={"Allow": "GET, POST"})
-        sql, parameters, wanted = await self._question(request)
-        if not sql.strip():
+        refusal = _refusal(request)
+        if refusal is not None:
+            return refusal
+        asked = await _asked(request)
+        if not asked.sql.strip():
             return web.Response(text="Ok.\n")
-        return await self._answer(sql, parameters, wanted)
+        return await self._answer(asked, request.query.get("query_id", "")[:64] or str(uuid4()))
 
-    async def _question(self, request: web.Request) -> tuple[str, dict[str, str], str]:
-        """Read the statement from URL and body, its parameters, and the format asked for."""
-        options = dict(request.query)
-        body = (await request.read()).decode("utf-8", "replace")
-        if request.content_type == "application/x-www-form-urlencoded" and "query=" in body[:4_096]:
-            options |= dict(parse_qsl(body))
-            body = ""
-        elif request.content_type.startswith("multipart/"):
-            form = await request.post()
-            options |= {name: str(value) for name, value in form.items()}
-            body = ""
-        sql = "\n".join(part for part in (options.get("query", ""), body) if part)
-        parameters = {key.removeprefix(PARAMETER): value for key, value in options.items() if key.startswith(PARAMETER)}
-        wanted = request.headers.get("X-ClickHouse-Format") or options.get("default_format") or DEFAULT_FORMAT
-        return sql, parameters, wanted
-
-    async def _answer(self, sql: str, parameters: dict[str, str], wanted: str) -> web.Response:
+    async def _answer(self, asked: Asked, query_id: str) -> web.Response:
         try:
-            question = check(sql, self._table_functions)
+            question = self._check(asked.sql)
+            wanted = question.format or asked.format
+            if not wanted.isalnum() or not wanted.isascii():
+                raise Refused("a format is a name")
         except Refused as refused:
-            return _failed(400, READONLY_CODE, f"Code: {READONLY_CODE}. DB::Exception: {refused}. (READONLY)")
+            return _failed(400, READONLY, f"{refused}. (READONLY)")
         if self._waiting >= WAITING:
-            return _failed(503, 202, "Code: 202. DB::Exception: too many queries wait. (TOO_MANY_SIMULTANEOUS_QUERIES)")
+            return _failed(503, TOO_MANY_QUERIES, "too many questions wait. (TOO_MANY_SIMULTANEOUS_QUERIES)")
         self._waiting += 1
         try:
-            async with self._one_at_a_time:
-                data = await asyncio.to_thread(self._ask, question.sql, question.format or wanted, parameters)
-        except Exception as error:  # noqa: BLE001  # whatever the engine says goes to who asked, as ClickHouse does
-            found = CODE.search(str(error))
-            return _failed(400, int(found[1]) if found else 1000, str(error)[:4_096])
+            answer = await self._ask(f"{question.sql}\nFORMAT {wanted}", asked.parameters)
+            if wanted == NATIVE:
+                answer = answer._replace(data=await asyncio.to_thread(for_protocol, answer.data, asked.protocol))
+        except EngineError as error:
+            return _failed(404 if error.code in NOT_FOUND else 400, error.code, error.text)
+        except UnknownType as error:
+            return _failed(501, NOT_IMPLEMENTED, f"{error}. (NOT_IMPLEMENTED)")
         finally:
             self._waiting -= 1
-        return web.Response(body=data, headers=_headers(question.format or wanted))
+        return web.Response(body=answer.data, headers=_headers(wanted, answer, query_id))
 
-    def _ask(self, sql: str, wanted: str, parameters: dict[str, str]) -> bytes:
-        if not wanted.isalnum():
-            raise Refused(f"unknown format {wanted[:64]!r}")
-        return bytes(self._client.raw_query(sql, parameters=parameters or None, fmt=wanted))
+    def _check(self, sql: str) -> Question:
+        return check(sql, self._stores[0].table_functions, self._stores[0].reaching_functions)
+
+    async def _ask(self, sql: str, parameters: Mapping[str, str]) -> Answer:
+        store = await self._free.get()
+        asking = asyncio.ensure_future(asyncio.to_thread(store.ask, sql, parameters))
+        asking.add_done_callback(lambda _done: self._free.put_nowait(store))  # also where the client has left
+        return await asyncio.shield(asking)
+
+
+def _refusal(request: web.Request) -> web.Response | None:
+    """Refuse what did not come from a program on this machine, or may have come from a web page."""
+    if _host(request) not in LOOPBACK:
+        return web.Response(status=403, text="only loopback hosts are answered\n")
+    if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return web.Response(status=403, text="cross-origin requests are refused\n")
+    if request.method not in ("GET", "POST", "HEAD"):
+        return web.Response(status=405, text="use GET or POST\n", headers={"Allow": "GET, HEAD, POST"})
+    return None
+
+
+async def _asked(request: web.Request) -> Asked:
+    """Read the statement from URL and body: the body goes on where the URL ends, as ClickHouse has it."""
+    options = dict(request.query)
+    body = ""
+    if request.content_type.startswith(MULTIPART):
+        options |= {name: str(value) for name, value in (await request.post()).items()}
+    else:
+        body = (await request.read()).decode("utf-8", "replace")
+        if request.content_type == FORM and body.startswith(("query=", PARAMETER)):  # curl -d says it sends a form
+            options |= dict(parse_qsl(body))
+            body = ""
+    sql = "\n".join(part for part in (options.get("query", ""), body) if part)
+    parameters = {key.removeprefix(PARAMETER): value for key, value in options.items() if key.startswith(PARAMETER)}
+    wanted = request.headers.get("X-ClickHouse-Format") or options.get("default_format") or DEFAULT_FORMAT
+    protocol = options.get("client_protocol_version", "")
+    return Asked(sql, parameters, wanted, int(protocol) if protocol.isdecimal() and len(protocol) < 10 else 0)
 
 
 def _host(request: web.Request) -> str:
-    host = request.headers.get("Host", "")
+    host = request.headers.get("Host", "").lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
 
 
-def _headers(wanted: str) -> dict[str, str]:
+def _headers(wanted: str, answer: Answer, query_id: str) -> dict[str, str]:
+    content = next((kind for name, kind in CONTENT_TYPES if wanted.startswith(name)), "text/plain; charset=UTF-8")
     return {
-        "Content-Type": "application/json" if wanted.startswith("JSON") else "text/plain; charset=UTF-8",
+        "Content-Type": content,
         "X-ClickHouse-Format": wanted,
-        "X-ClickHouse-Timezone": "UTC",
+        "X-ClickHouse-Timezone": answer.timezone,
         "X-ClickHouse-Server-Display-Name": "tracemend",
-        "X-ClickHouse-Summary": "{}",
+        "X-ClickHouse-Query-Id": "".join(char for char in query_id if char.isalnum() or char == "-"),
+        "X-ClickHouse-Summary": f'{{"read_rows":"{answer.rows_read}","read_bytes":"{answer.bytes_read}"}}',
     }
 
 
 def _failed(status: int, code: int, message: str) -> web.Response:
-    return web.Response(status=status, text=message + "\n", headers={"X-ClickHouse-Exception-Code": str(code)})
+    text = message if message.startswith("Code:") else f"Code: {code}. DB::Exception: {message}"
+    return web.Response(status=status, text=f"{text}\n", headers={"X-ClickHouse-Exception-Code": str(code)})

@@ -1,31 +1,37 @@
-"""Rows on their way into a table, kept as columns and by day: what an insert wants."""
+"""Rows on their way into a table, by the day of their partition, handed over as the columns an insert wants."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 DAY_NS = 86_400_000_000_000
 
+Row = tuple[Any, ...]
+
 
 class Columns:
-    """Rows of one table, grouped by the day of their partition."""
+    """Rows of one table, grouped by day, since one insert may touch only so many partitions."""
 
-    def __init__(self, table: str, names: tuple[str, ...]) -> None:
+    def __init__(self, table: str, names: Sequence[str]) -> None:
         self.table = table
-        self.names = names
-        self._days: dict[int, list[list[Any]]] = {}
-        self.rows = 0
+        self.names = tuple(names)
+        self._days: dict[int, list[Row]] = {}
 
-    def add(self, at_ns: int, row: tuple[Any, ...]) -> None:
-        """Add a row that belongs to the day of `at_ns`."""
-        columns = self._days.get(at_ns // DAY_NS)
-        if columns is None:
-            columns = self._days[at_ns // DAY_NS] = [[] for _ in self.names]
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-        self.rows += 1
+    @property
+    def rows(self) -> int:
+        """Count the rows."""
+        return sum(len(rows) for rows in self._days.values())
 
-    def by_day(self) -> Iterator[tuple[int, list[list[Any]]]]:
+    def add(self, at_ns: int, row: Row) -> None:
+        """Add a row that belongs to the day of `at_ns`, its values in the order of the names."""
+        day = at_ns // DAY_NS
+        rows = self._days.get(day)
+        if rows is None:
+            rows = self._days[day] = []
+        rows.append(row)
+
+    def by_day(self) -> Iterator[tuple[int, list[Row]]]:
         """Give each day's columns, oldest first."""
-        yield from sorted(self._days.items())
+        for day, rows in sorted(self._days.items()):
+            yield day, list(zip(*rows, strict=True))

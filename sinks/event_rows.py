@@ -4,44 +4,63 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from collector.bus.protocol import Record
-from schemas.timestamps import unix_ns
+from schemas.healing import Approval, Outcome, Policy, decode
+from sinks.record_rows import storable_ns
 
-EVENT_COLUMNS = ("Tenant", "Id", "Event", "DetectionId", "FixType", "Risk", "Service", "Agent", "At", "Reason", "Json")
+EVENT_COLUMNS = (
+    "Tenant",
+    "Id",
+    "EventId",
+    "Event",
+    "DetectionId",
+    "DetectionType",
+    "FixType",
+    "Risk",
+    "Service",
+    "Agent",
+    "Who",
+    "At",
+    "Reason",
+    "Json",
+)
 POLICY_COLUMNS = ("Tenant", "Service", "Agent", "Version", "At", "Rules", "Json")
 
 
-def event_row(record: Record) -> tuple[int, tuple[Any, ...]]:
-    """Write an approval or outcome event; raises ValueError or KeyError for what is none."""
-    document = orjson.loads(record.value)
-    at = unix_ns(document["at"])
-    return at, (
-        str(document["tenant"]),
-        str(document["healing_id"]),
-        str(document["event"]),
-        str(document.get("detection_id") or ""),
-        str(document.get("fix_type") or ""),
-        str(document.get("risk") or ""),
-        str(document.get("service") or ""),
-        str(document.get("agent") or ""),
-        at,
-        str(document.get("reason") or document.get("note") or ""),
-        record.value.decode(),
-    )
+def approval_row(record: Record) -> tuple[int, tuple[Any, ...]]:
+    """Write an event of a question to a person; raises UnreadableDocument, or ValueError for a time that is none."""
+    event = decode(Approval, record.value)
+    return _event_row(event, event.who, event.note or event.reason, record)
+
+
+def outcome_row(record: Record) -> tuple[int, tuple[Any, ...]]:
+    """Write what became of a fix; raises as above."""
+    event = decode(Outcome, record.value)
+    return _event_row(event, event.by, event.reason, record)
 
 
 def policy_row(record: Record) -> tuple[int, tuple[Any, ...]]:
-    """Write the policy in force of a service or agent."""
-    document = orjson.loads(record.value)
-    rules = document.get("rules") or []
-    return record.append_ns, (
-        str(document["tenant"]),
-        str(document.get("service") or ""),
-        str(document.get("agent") or ""),
-        int(document["version"]),
-        record.append_ns,
-        len(rules),
+    """Write the policy in force of a service or agent; raises as above."""
+    policy = decode(Policy, record.value)
+    values = (policy.tenant, policy.service, policy.agent, policy.version, record.append_ns, len(policy.rules))
+    return record.append_ns, (*values, record.value.decode())
+
+
+def _event_row(event: Approval | Outcome, who: str | None, reason: str, record: Record) -> tuple[int, tuple[Any, ...]]:
+    at = storable_ns(event.at)
+    return at, (
+        event.tenant,
+        event.healing_id,
+        event.id,
+        event.event,
+        event.detection_id,
+        event.detection_type,
+        event.fix_type,
+        event.risk,
+        event.service or "",
+        event.agent or "",
+        who or "",
+        at,
+        reason,
         record.value.decode(),
     )

@@ -7,7 +7,11 @@ from typing import Any
 
 import orjson
 
-ROWS = 100_000
+from schemas.step import Step
+from sinks.step_rows import read_step
+
+PAGE = 20_000
+"""Rows asked for at a time: an answer of the door is bounded."""
 
 
 Query = Callable[[str, dict[str, Any]], Iterator[dict[str, Any]]]
@@ -20,11 +24,11 @@ def detections(
     trace_id: str = "",
     kind: str = "",
     all_versions: bool = False,
-    after_ns: int = 0,
+    after_ns: int = -1,
 ) -> list[dict[str, Any]]:
     """Read detections: the latest version of each that was not withdrawn, or every version, oldest first.
 
-    `since_ns` bounds when the latest version was told, `after_ns` (exclusive) serves to follow.
+    `since_ns` bounds when the version was told, `after_ns` (exclusive) serves to follow.
     """
     source = "detections FINAL" if all_versions else "detections_latest"
     wanted = ["toUnixTimestamp64Nano(DetectedAt) >= {since:Int64}", "toUnixTimestamp64Nano(DetectedAt) > {after:Int64}"]
@@ -34,36 +38,72 @@ def detections(
         wanted.append("Type = {kind:String}")
     if not all_versions:
         wanted.append("Status != 'withdrawn'")
-    order = "Version, Id" if all_versions else "EventTime, Id"
-    sql = f"SELECT Json FROM {source} WHERE {' AND '.join(wanted)} ORDER BY {order} LIMIT {ROWS}"  # noqa: S608  # bound
-    parameters = {"since": since_ns, "after": after_ns or -1, "trace": trace_id.lower(), "kind": kind}
-    return [orjson.loads(row["Json"]) for row in query(sql, parameters)]
+    parameters = {"since": since_ns, "after": after_ns, "trace": trace_id.lower(), "kind": kind}
+    return list(_paged_detections(query, source, wanted, parameters))
+
+
+def _paged_detections(
+    query: Query, source: str, wanted: Sequence[str], parameters: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Page by what is ordered by, so that versions written in between neither shift nor repeat anything."""
+    place = "(toUnixTimestamp64Nano(DetectedAt), Tenant, Id, Version)"
+    sql = (
+        "SELECT toUnixTimestamp64Nano(DetectedAt) AS At, Tenant, Id, Version, Json "  # noqa: S608  # values are bound
+        f"FROM {source} WHERE {' AND '.join(wanted)} "
+        f"AND {place} > ({{at:Int64}}, {{tenant:String}}, {{id:String}}, {{version:UInt64}}) "
+        f"ORDER BY {place} LIMIT {PAGE}"
+    )
+    last: dict[str, Any] = {"At": -1, "Tenant": "", "Id": "", "Version": 0}
+    while True:
+        after = {"at": last["At"], "tenant": last["Tenant"], "id": last["Id"], "version": last["Version"]}
+        rows = list(query(sql, {**parameters, **after}))
+        yield from (orjson.loads(row["Json"]) for row in rows)
+        if len(rows) < PAGE:
+            return
+        last = rows[-1]
 
 
 def runs(query: Query, limit: int = 50) -> list[dict[str, Any]]:
-    """Read the newest runs with what was found in them."""
+    """Read the newest runs with what was found in them; times are RFC 3339 UTC."""
+    moment = "concat(formatDateTime(r.{0}, '%FT%T', 'UTC'), 'Z') AS {0}"
     sql = (
-        "SELECT r.*, d.Found AS Detections FROM runs AS r LEFT JOIN "
+        f"SELECT r.* EXCEPT (Started, Ended), {moment.format('Started')}, {moment.format('Ended')}, "  # noqa: S608
+        "d.Found AS Detections FROM runs AS r LEFT JOIN "
         "(SELECT Tenant, RunId, groupArray(Type) AS Found FROM detections_latest WHERE Status != 'withdrawn' "
         "GROUP BY Tenant, RunId) AS d ON r.Tenant = d.Tenant AND r.RunId = d.RunId "
-        "ORDER BY r.Started DESC LIMIT {limit:UInt32}"
+        "ORDER BY r.Started DESC, r.RunId LIMIT {limit:UInt32}"
     )
     return [_short_names(row) for row in query(sql, {"limit": limit})]
 
 
+def steps(query: Query, tenant: str, run_id: str) -> list[Step]:
+    """Read a run's steps in order: the latest revision of each, without those taken back."""
+    sql = (
+        "SELECT * EXCEPT (Start), toUnixTimestamp64Nano(Start) AS Start FROM agent_steps_latest "
+        "WHERE Tenant = {tenant:String} AND RunId = {run:String} ORDER BY Sequence"
+    )
+    return [read_step(row) for row in query(sql, {"tenant": tenant, "run": run_id})]
+
+
 def approvals(query: Query) -> list[dict[str, Any]]:
     """Read every approval event, oldest first."""
-    return _documents(query, "SELECT Json FROM approvals FINAL ORDER BY At, Event")
+    return _documents(query, "SELECT Json FROM approvals FINAL ORDER BY At, Event, EventId")
 
 
 def healing(query: Query) -> list[dict[str, Any]]:
     """Read what became of fixes, oldest first."""
-    return _documents(query, "SELECT Json FROM healing FINAL ORDER BY At, Event")
+    return _documents(query, "SELECT Json FROM healing FINAL ORDER BY At, Event, EventId")
 
 
 def policies(query: Query) -> list[dict[str, Any]]:
     """Read the policies in force."""
     return _documents(query, "SELECT Json FROM policies FINAL ORDER BY Tenant, Service, Agent")
+
+
+def waiting(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """List the questions that nobody has answered and that have not expired: those whose latest event asks."""
+    latest = {event["healing_id"]: event for event in events}
+    return [event for event in latest.values() if event["event"] == "requested"]
 
 
 def _documents(query: Query, sql: str) -> list[dict[str, Any]]:
@@ -72,9 +112,3 @@ def _documents(query: Query, sql: str) -> list[dict[str, Any]]:
 
 def _short_names(row: dict[str, Any]) -> dict[str, Any]:
     return {name.rsplit(".", 1)[-1]: value for name, value in row.items()}
-
-
-def waiting(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """List the questions that nobody has answered and that have not expired: those whose latest event asks."""
-    latest = {event["healing_id"]: event for event in events}
-    return [event for event in latest.values() if event["event"] == "requested"]

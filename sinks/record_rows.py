@@ -1,68 +1,97 @@
-"""Steps, detections, usage and dead letters as rows of our own tables; columns are named once, with their values."""
+"""Detections, usage and dead letters as rows of our own tables; columns are named once, with their values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-import orjson
+import msgspec
+from msgspec import Meta
 
 from collector.bus.protocol import Record
-from schemas.step import Step, Usage
+from schemas.detection import DETECTION_SCHEMA
 from schemas.timestamps import unix_ns
 from schemas.usage import UsageRecord
 
-NO_USAGE = Usage()
+LARGEST = 2**63 - 1
+Small = Annotated[int, Meta(ge=0, le=255)]
+Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 
-STEP_COLUMNS: dict[str, Callable[[Step], Any]] = {
-    "Tenant": lambda step: step.tenant,
-    "RunId": lambda step: step.run_id,
-    "TraceId": lambda step: step.trace_id,
-    "SpanId": lambda step: step.span_id,
-    "ParentSpanId": lambda step: step.parent_span_id,
-    "Revision": lambda step: step.revision,
-    "Retracted": lambda step: step.retracted,
-    "IsRoot": lambda step: step.is_root,
-    "Kind": lambda step: step.kind,
-    "Name": lambda step: step.name,
-    "Start": lambda step: step.start_ns,
-    "Duration": lambda step: step.duration_ns,
-    "Service": lambda step: step.service,
-    "Framework": lambda step: step.framework,
-    "Dialect": lambda step: step.dialect,
-    "Agent": lambda step: step.agent,
-    "Node": lambda step: step.node,
-    "Workflow": lambda step: step.workflow,
-    "ConversationId": lambda step: step.conversation_id,
-    "User": lambda step: step.user,
-    "Provider": lambda step: step.provider,
-    "Model": lambda step: step.model,
-    "Finish": lambda step: step.finish,
-    "Tool": lambda step: step.tool,
-    "ToolCallId": lambda step: step.tool_call_id,
-    "Args": lambda step: step.args,
-    "ArgsHash": lambda step: step.args_hash,
-    "Result": lambda step: step.result,
-    "ResultHash": lambda step: step.result_hash,
-    "Input": lambda step: step.input_text,
-    "Output": lambda step: step.output_text,
-    "InputTokens": lambda step: _tokens((step.usage or NO_USAGE).input),
-    "OutputTokens": lambda step: _tokens((step.usage or NO_USAGE).output),
-    "CacheReadTokens": lambda step: _tokens((step.usage or NO_USAGE).cache_read),
-    "CacheWriteTokens": lambda step: _tokens((step.usage or NO_USAGE).cache_write),
-    "ReasoningTokens": lambda step: _tokens((step.usage or NO_USAGE).reasoning),
-    "CostUsd": lambda step: step.cost_usd,
-    "State": lambda step: step.state,
-    "StateHash": lambda step: step.state_hash,
-    "Error": lambda step: step.error,
-    "ErrorType": lambda step: step.error_type,
-    "TransferTo": lambda step: step.transfer_to,
+
+class StoredFix(msgspec.Struct):
+    """What the store tells apart of a suggested fix."""
+
+    fix_type: str
+    risk: str = ""
+
+
+class StoredDetection(msgspec.Struct, kw_only=True):
+    """What the store tells apart of a detection; field names are those of `tracemend.detection/1`."""
+
+    schema: Literal["tracemend.detection/1"] = DETECTION_SCHEMA  # type: ignore[assignment]  # the same text
+    id: Annotated[str, Meta(min_length=1)]
+    tenant: str
+    version: Count
+    type: str
+    processor: str
+    tier: Small
+    confidence: float
+    confidence_tier: str
+    severity: str
+    score: Small
+    status: str
+    service: str | None
+    agent: str | None
+    framework: str | None
+    trace_id: str
+    run_id: str
+    conversation_id: str | None
+    replaces: str | None
+    span_ids: list[str]
+    title: str
+    explanation: str
+    evidence: msgspec.Raw
+    suggested_fix: StoredFix | None
+    event_time: str
+    detected_at: str
+    cost_usd: float
+
+
+DETECTION_COLUMNS: dict[str, Callable[[StoredDetection], Any]] = {
+    "Tenant": lambda d: d.tenant,
+    "Id": lambda d: d.id,
+    "Version": lambda d: d.version,
+    "Type": lambda d: d.type,
+    "Processor": lambda d: d.processor,
+    "Tier": lambda d: d.tier,
+    "Confidence": lambda d: d.confidence,
+    "ConfidenceTier": lambda d: d.confidence_tier,
+    "Severity": lambda d: d.severity,
+    "Score": lambda d: d.score,
+    "Status": lambda d: d.status,
+    "Service": lambda d: d.service or "",
+    "Agent": lambda d: d.agent or "",
+    "Framework": lambda d: d.framework or "",
+    "TraceId": lambda d: d.trace_id,
+    "RunId": lambda d: d.run_id,
+    "ConversationId": lambda d: d.conversation_id or "",
+    "Replaces": lambda d: d.replaces or "",
+    "SpanIds": lambda d: d.span_ids,
+    "Title": lambda d: d.title,
+    "Explanation": lambda d: d.explanation,
+    "Evidence": lambda d: bytes(d.evidence).decode(),
+    "FixType": lambda d: d.suggested_fix.fix_type if d.suggested_fix else "",
+    "FixRisk": lambda d: d.suggested_fix.risk if d.suggested_fix else "",
+    "EventTime": lambda d: storable_ns(d.event_time),
+    "DetectedAt": lambda d: storable_ns(d.detected_at),
+    "CostUsd": lambda d: d.cost_usd,
 }
+"""All but `Json`, the last column: the whole document as it was published."""
 USAGE_COLUMNS: dict[str, Callable[[UsageRecord], Any]] = {
     "Tenant": lambda used: used.tenant,
     "TraceId": lambda used: used.trace_id,
     "SpanId": lambda used: used.span_id,
-    "Sequence": lambda used: used.sign_seq,
+    "Sequence": lambda used: min(max(used.sign_seq, 0), 2**32 - 1),
     "RunId": lambda used: used.run_id,
     "Service": lambda used: used.service,
     "Agent": lambda used: used.agent,
@@ -70,51 +99,17 @@ USAGE_COLUMNS: dict[str, Callable[[UsageRecord], Any]] = {
     "Model": lambda used: used.model,
     "Provider": lambda used: used.provider,
     "At": lambda used: used.at_ns,
-    "Input": lambda used: used.input,
-    "Output": lambda used: used.output,
-    "CacheRead": lambda used: used.cache_read,
-    "CacheWrite": lambda used: used.cache_write,
-    "Reasoning": lambda used: used.reasoning,
+    "Input": lambda used: _signed(used.input),
+    "Output": lambda used: _signed(used.output),
+    "CacheRead": lambda used: _signed(used.cache_read),
+    "CacheWrite": lambda used: _signed(used.cache_write),
+    "Reasoning": lambda used: _signed(used.reasoning),
     "CostUsd": lambda used: used.cost_usd or 0.0,
     "Priced": lambda used: used.cost_usd is not None,
 }
+DEAD_LETTER_COLUMNS = ("At", "Stage", "Topic", "Partition", "Offset", "Tenant", "ErrorClass", "ErrorText", "Size")
 
-Document = Mapping[str, Any]
-DETECTION_COLUMNS: dict[str, Callable[[Document], Any]] = {
-    "Tenant": lambda d: d["tenant"],
-    "Id": lambda d: d["id"],
-    "Version": lambda d: d["version"],
-    "Type": lambda d: d["type"],
-    "Processor": lambda d: d["processor"],
-    "Tier": lambda d: d["tier"],
-    "Confidence": lambda d: d["confidence"],
-    "ConfidenceTier": lambda d: d["confidence_tier"],
-    "Severity": lambda d: d["severity"],
-    "Score": lambda d: d["score"],
-    "Status": lambda d: d["status"],
-    "Service": lambda d: d["service"] or "",
-    "Agent": lambda d: d["agent"] or "",
-    "Framework": lambda d: d["framework"] or "",
-    "TraceId": lambda d: d["trace_id"],
-    "RunId": lambda d: d["run_id"],
-    "ConversationId": lambda d: d["conversation_id"] or "",
-    "Replaces": lambda d: d["replaces"] or "",
-    "SpanIds": lambda d: d["span_ids"],
-    "Title": lambda d: d["title"],
-    "Explanation": lambda d: d["explanation"],
-    "Evidence": lambda d: orjson.dumps(d["evidence"]).decode(),
-    "FixType": lambda d: (d["suggested_fix"] or {}).get("fix_type", ""),
-    "FixRisk": lambda d: (d["suggested_fix"] or {}).get("risk", ""),
-    "EventTime": lambda d: unix_ns(d["event_time"]),
-    "DetectedAt": lambda d: unix_ns(d["detected_at"]),
-    "CostUsd": lambda d: d["cost_usd"],
-}
-DEAD_LETTER_COLUMNS = ("At", "Stage", "Topic", "Offset", "ErrorClass", "ErrorText", "Size")
-
-
-def step_row(step: Step) -> tuple[Any, ...]:
-    """Write a step."""
-    return tuple(read(step) for read in STEP_COLUMNS.values())
+_detection = msgspec.json.Decoder(StoredDetection)
 
 
 def usage_row(used: UsageRecord) -> tuple[Any, ...]:
@@ -123,26 +118,37 @@ def usage_row(used: UsageRecord) -> tuple[Any, ...]:
 
 
 def detection_row(value: bytes) -> tuple[int, tuple[Any, ...]]:
-    """Write a detection, the whole document beside its fields; raises ValueError or KeyError for what is none."""
-    document = orjson.loads(value)
-    row = tuple(read(document) for read in DETECTION_COLUMNS.values())
-    return unix_ns(document["detected_at"]), (*row, value.decode())
+    """Write a detection, the whole document beside its fields; raises ValueError for what is none."""
+    detection = _detection.decode(value)
+    row = tuple(read(detection) for read in DETECTION_COLUMNS.values())
+    return storable_ns(detection.detected_at), (*row, value.decode())
 
 
 def dead_letter_row(record: Record) -> tuple[int, tuple[Any, ...]]:
-    """Write a dead letter: what happened to it, not what is in it."""
-    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers.items()}
+    """Write a dead letter: what happened to it, not what is in it. What a header does not say is left empty."""
+    texts = {name: value.decode("utf-8", "replace") for name, value in record.headers.items()}
+    numbers = {name: int(text) if text.isdecimal() and len(text) < 19 else 0 for name, text in texts.items()}
     row = (
         record.append_ns,
-        headers.get("stage", ""),
-        headers.get("original-topic", ""),
-        int(headers.get("original-offset", "0")),
-        headers.get("error-class", ""),
-        headers.get("error-text", ""),
-        int(headers.get("original-size", "0")),
+        texts.get("stage", ""),
+        texts.get("original-topic", ""),
+        numbers.get("original-partition", 0),
+        numbers.get("original-offset", 0),
+        texts.get("tenant", ""),
+        texts.get("error-class", ""),
+        texts.get("error-text", ""),
+        numbers.get("original-size", 0),
     )
     return record.append_ns, row
 
 
-def _tokens(count: int) -> int:
-    return min(2**63 - 1, max(0, count))
+def storable_ns(text: str) -> int:
+    """Read an RFC 3339 time as Unix nanoseconds; raises ValueError for what is none, or is none the store can hold."""
+    at = unix_ns(text)
+    if not 0 <= at <= LARGEST:
+        raise ValueError(f"{text} is outside of what the store can date")
+    return at
+
+
+def _signed(count: int) -> int:
+    return min(max(count, -LARGEST), LARGEST)

@@ -1,12 +1,14 @@
 """Which statements may pass the read-only door: one question, and no function that reaches outside the store.
 
-A chDB engine reads and writes the files of its host, so `readonly` alone is not enough to rely on.
-Statements are taken apart into tokens first, so that neither comments nor quotes hide or fake a name.
+A chDB engine reads and writes the files of its host, also when it is `readonly` (`file('...')` as a plain function,
+`DESCRIBE file(...)`, `INTO OUTFILE`), so statements are taken apart into tokens and looked at first.
+The engine knows more ways to quote and to comment than anybody remembers (nested comments, `//`, heredocs, curly
+quotes, escapes in names): whatever could make the two readings differ is refused, so that what is left reads the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 LONGEST = 262_144
@@ -25,40 +27,17 @@ HARMLESS_TABLE_FUNCTIONS = frozenset(
         "format",
     }
 )
-OUTSIDE_FUNCTIONS = frozenset(
-    [
-        "file",
-        "url",
-        "s3",
-        "python",
-        "executable",
-        "remote",
-        "remotesecure",
-        "mysql",
-        "postgresql",
-        "sqlite",
-        "mongodb",
-        "hdfs",
-        "jdbc",
-        "odbc",
-        "redis",
-        "gcs",
-        "azureblobstorage",
-        "iceberg",
-        "deltalake",
-        "hudi",
-        "input",
-        "cluster",
-        "catboostevaluate",
-        "paimon",
-        "ytsaurus",
-        "arrowflight",
-        "filecluster",
-        "urlcluster",
-        "s3cluster",
-    ]
-)
-"""Functions that reach outside, known also where the engine does not list them."""
+OUTSIDE_TABLE_FUNCTIONS = frozenset(
+    {
+        "file", "url", "s3", "python", "executable", "remote", "remotesecure", "mysql", "postgresql", "sqlite",
+        "mongodb", "hdfs", "jdbc", "odbc", "redis", "gcs", "azureblobstorage", "iceberg", "deltalake", "hudi", "input",
+        "cluster", "clusterallreplicas", "paimon", "ytsaurus", "arrowflight", "filecluster", "urlcluster", "s3cluster",
+    }
+)  # fmt: skip
+"""Refused where they are called, also where the engine does not list them. Columns may have such names."""
+OUTSIDE_FUNCTIONS = frozenset({"file", "catboostevaluate", "logtrace", "sleep", "sleepeachrow"})
+"""Refused wherever they are named, since `APPLY(file)` and `arrayMap(file, ...)` call without parentheses."""
+QUOTES = "'\"`"
 
 
 class Refused(ValueError):  # noqa: N818  # it is an answer
@@ -81,76 +60,87 @@ class Token(NamedTuple):
     end: int
 
 
-def check(sql: str, table_functions: Collection[str]) -> Question:
-    """Check a statement; raises Refused. `table_functions` are the engine's own, in lower case."""
+def check(sql: str, table_functions: Collection[str], reaching_functions: Collection[str] = ()) -> Question:
+    """Check a statement; raises Refused.
+
+    `table_functions` are the engine's own, and `reaching_functions` those plain ones that reach outside; in lower case.
+    """
     if len(sql) > LONGEST:
         raise Refused(f"a statement may have {LONGEST} characters at most")
-    tokens = [token for token in tokenize(sql) if token.kind != "comment"]
+    tokens = list(tokenize(sql))
     while tokens and tokens[-1].text == ";":
         tokens.pop()
     first = next((token for token in tokens if token.text != "("), None)
     if first is None or first.kind != "name" or first.text.lower() not in QUESTIONS:
         raise Refused("only questions are answered here: SELECT, WITH, SHOW, DESCRIBE, EXPLAIN, EXISTS")
-    if any(token.text == ";" for token in tokens):
-        raise Refused("one statement at a time")
-    _refuse_outside(tokens, table_functions)
+    called = (OUTSIDE_TABLE_FUNCTIONS | set(table_functions)) - HARMLESS_TABLE_FUNCTIONS
+    named = OUTSIDE_FUNCTIONS | set(reaching_functions)
+    for token, following in zip(tokens, [*tokens[1:], Token("end", "", 0, 0)], strict=True):
+        _check_token(token, following, called, named)
     return _without_format(sql, tokens)
 
 
-def _refuse_outside(tokens: list[Token], table_functions: Collection[str]) -> None:
-    denied = (OUTSIDE_FUNCTIONS | set(table_functions)) - HARMLESS_TABLE_FUNCTIONS
-    for token, following in zip(tokens, [*tokens[1:], Token("end", "", 0, 0)], strict=True):
-        name = token.text.lower()
-        if token.kind in ("name", "quoted") and following.text == "(" and name in denied:
-            raise Refused(f"{token.text[:64]} reaches outside the store and is refused here")
-        if token.kind == "name" and name == "into" and following.text.lower() == "outfile":
-            raise Refused("INTO OUTFILE is refused here")
+def _check_token(token: Token, following: Token, called: Collection[str], named: Collection[str]) -> None:
+    name = token.text.lower()
+    if token.kind == "sign":
+        if name == ";":
+            raise Refused("one statement at a time")
+        return
+    if token.kind == "text":
+        return
+    if token.kind == "name" and (name == "into" or (name == "parallel" and following.text.lower() == "with")):
+        raise Refused(f"{token.text.upper()} is refused here")
+    if name in named or (following.text == "(" and name in called):
+        raise Refused(f"{token.text[:64]} reaches outside the store and is refused here")
 
 
-def _without_format(sql: str, tokens: list[Token]) -> Question:
+def _without_format(sql: str, tokens: Sequence[Token]) -> Question:
     if len(tokens) >= 3 and tokens[-2].text.lower() == "format" and tokens[-1].kind == "name":
         return Question(sql[: tokens[-2].start], tokens[-1].text)
     return Question(sql[: tokens[-1].end], "")
 
 
 def tokenize(sql: str) -> Iterator[Token]:
-    """Take a statement apart; linear in its length."""
-    at, end = 0, len(sql)
-    while at < end:
+    """Take a statement apart, without its comments; linear in its length. Raises Refused for what is ambiguous."""
+    at = 0
+    while at < len(sql):
         char = sql[at]
-        if char.isspace():
+        if char in " \t\r\n":
             at += 1
-            continue
-        kind, stop = _token_at(sql, at, char)
-        yield Token(kind, _text(kind, sql[at:stop]), at, stop)
-        at = stop
+        elif sql.startswith(("--", "/*"), at):
+            at = _comment_end(sql, at)
+        else:
+            kind, end = _token_at(sql, at, char)
+            yield Token(kind, sql[at + 1 : end - 1] if kind == "quoted" else sql[at:end], at, end)
+            at = end
 
 
 def _token_at(sql: str, at: int, char: str) -> tuple[str, int]:
-    if sql.startswith("--", at) or (char == "#" and sql[at + 1 : at + 2] in (" ", "!")):
-        return "comment", _until(sql, "\n", at)
-    if sql.startswith("/*", at):
-        return "comment", _until(sql, "*/", at + 2)
-    if char in "'\"`":
-        return ("text" if char == "'" else "quoted"), _closing(sql, at, char)
-    if char.isalnum() or char in "_$" or not char.isascii():
+    if char in QUOTES:
+        return ("text" if char == "'" else "quoted"), _quote_end(sql, at, char)
+    if not " " < char < "\x7f" or char in "$#\\" or sql.startswith("//", at):
+        raise Refused(f"{char!r} may stand only inside quotes here, and comments are written -- or /* */")
+    if _in_name(char):
         return "name", _name_end(sql, at)
     return "sign", at + 1
 
 
-def _text(kind: str, raw: str) -> str:
-    return raw[1:-1].replace("\\", "") if kind == "quoted" else raw
+def _comment_end(sql: str, at: int) -> int:
+    if sql.startswith("--", at):
+        end = sql.find("\n", at)
+        return len(sql) if end < 0 else end + 1
+    end = sql.find("*/", at + 2)
+    if end < 0 or sql.find("/*", at + 2, end + 1) >= 0:
+        raise Refused("a comment is not closed, or nested")
+    return end + 2
 
 
-def _until(sql: str, mark: str, at: int) -> int:
-    found = sql.find(mark, at)
-    return len(sql) if found < 0 else found + len(mark)
-
-
-def _closing(sql: str, at: int, quote: str) -> int:
+def _quote_end(sql: str, at: int, quote: str) -> int:
     place = at + 1
     while place < len(sql):
         if sql[place] == "\\":
+            if quote != "'":
+                raise Refused("a quoted name may not contain a backslash")
             place += 2
             continue
         if sql[place] == quote:
@@ -162,6 +152,12 @@ def _closing(sql: str, at: int, quote: str) -> int:
 
 
 def _name_end(sql: str, at: int) -> int:
-    while at < len(sql) and (sql[at].isalnum() or sql[at] in "_$" or not sql[at].isascii()):
+    while at < len(sql) and _in_name(sql[at]):
         at += 1
+    if sql[at : at + 1] and sql[at] in QUOTES:
+        raise Refused("a quote may not follow a name without a space")
     return at
+
+
+def _in_name(char: str) -> bool:
+    return char == "_" or (char.isascii() and char.isalnum())

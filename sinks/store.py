@@ -8,10 +8,12 @@ StoreError
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
-REFUSED_CODES = ("SYNTAX_ERROR", "UNKNOWN_", "TYPE_MISMATCH", "READONLY", "CANNOT_PARSE")
+REFUSED_CODES = frozenset({6, 26, 27, 36, 42, 43, 46, 47, 53, 60, 62, 69, 73, 81, 164})
+"""ClickHouse's codes of what it will never accept as it stands: syntax, types, unknown names, read-only."""
 
 
 class StoreError(Exception):
@@ -35,6 +37,7 @@ class Store:
 
     def __init__(self, dsn: str) -> None:
         self._client = _connect(dsn)
+        self._types: dict[str, dict[str, str]] = {}
 
     def migrate(self) -> None:
         """Apply the migrations that were not applied yet, in their order; each is recorded once it is through."""
@@ -58,14 +61,28 @@ class Store:
     def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]], token: str = "") -> None:
         """Insert columns; the same token again inserts nothing where the table remembers tokens."""
         settings = {"insert_deduplication_token": token} if token else {}
+        types = self._types_of(table)
         with _sorted_errors():
-            self._client.insert(table, columns, column_names=names, column_oriented=True, settings=settings)
+            self._client.insert(
+                table,
+                columns,
+                column_names=names,
+                column_type_names=[types[name] for name in names],
+                column_oriented=True,
+                settings=settings,
+            )
 
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Ask; yields rows by column name."""
         with _sorted_errors():
             result = self._client.query(sql, parameters=parameters or {})
         return iter(dict(zip(result.column_names, row, strict=True)) for row in result.result_rows)
+
+    def _types_of(self, table: str) -> dict[str, str]:
+        """Look a table's types up once: they change with a migration only, and migrations come first."""
+        if table not in self._types:
+            self._types[table] = {row["name"]: row["type"] for row in self.query(f"DESCRIBE TABLE {table}")}
+        return self._types[table]
 
     def close(self) -> None:
         """Close the connection."""
@@ -87,14 +104,12 @@ def _connect(dsn: str) -> Any:
         return clickhouse_connect.get_client(dsn=dsn)
 
 
-class _sorted_errors:  # noqa: N801  # reads as what it is, a with-clause
-    def __enter__(self) -> None:
-        return None
+@contextmanager
+def _sorted_errors() -> Iterator[None]:
+    from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, StoreError) or not isinstance(error, Exception):
-            return
-        text = str(error)
-        if any(code in text for code in REFUSED_CODES):
-            raise StatementRefused(text) from error
-        raise StoreUnavailable(text) from error
+    try:
+        yield
+    except (ClickHouseError, OSError) as error:
+        refused = isinstance(error, DataError) or getattr(error, "code", None) in REFUSED_CODES
+        raise (StatementRefused if refused else StoreUnavailable)(str(error)) from error

@@ -34,9 +34,12 @@ class Repeats:
         self._seen = OrderedDict((key, seen_ns) for seen_ns, key in sorted(rows))
 
     def fresh(self, records: Sequence[Record], now_ns: int) -> tuple[list[Record], list[StateChange]]:
-        """Leave out repeats; returns what is new, and the changes to commit with it."""
+        """Leave out repeats; returns what is new, and the changes to commit with it.
+
+        What is forgotten goes by when the records came, so that a stage that was down or behind still knows a repeat.
+        """
         kept: list[Record] = []
-        changes = list(self._expire(now_ns))
+        changes = list(self._expire(min((record.append_ns for record in records), default=now_ns)))
         for record in records:
             key = _key(record)
             if key in self._seen and record.append_ns - self._seen[key] <= self._window_ns:

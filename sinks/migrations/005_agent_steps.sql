@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS agent_steps (
     Service LowCardinality(String),
     Framework LowCardinality(String),
     Dialect LowCardinality(String),
+    Scope LowCardinality(String),
     Agent LowCardinality(String),
     Node LowCardinality(String),
     Workflow LowCardinality(String),
@@ -22,26 +23,43 @@ CREATE TABLE IF NOT EXISTS agent_steps (
     User String CODEC(ZSTD(1)),
     Provider LowCardinality(String),
     Model LowCardinality(String),
+    ResponseId String CODEC(ZSTD(1)),
     Finish LowCardinality(String),
     Tool LowCardinality(String),
     ToolCallId String CODEC(ZSTD(1)),
     Args String CODEC(ZSTD(1)),
     ArgsHash String CODEC(ZSTD(1)),
+    ArgsSize UInt64,
     Result String CODEC(ZSTD(1)),
     ResultHash String CODEC(ZSTD(1)),
+    ResultSize UInt64,
     Input String CODEC(ZSTD(1)),
+    InputHash String CODEC(ZSTD(1)),
+    InputSize UInt64,
     Output String CODEC(ZSTD(1)),
+    OutputHash String CODEC(ZSTD(1)),
+    OutputSize UInt64,
+    SystemPrompt String CODEC(ZSTD(1)),
+    Calls String CODEC(ZSTD(1)),
+    Answers String CODEC(ZSTD(1)),
+    HasUsage Bool,
     InputTokens UInt64,
     OutputTokens UInt64,
     CacheReadTokens UInt64,
     CacheWriteTokens UInt64,
     ReasoningTokens UInt64,
+    MaxTokens UInt64,
     CostUsd Nullable(Float64),
     State String CODEC(ZSTD(1)),
     StateHash String CODEC(ZSTD(1)),
+    StateSize UInt64,
     Error String CODEC(ZSTD(1)),
     ErrorType LowCardinality(String),
+    TransferFrom LowCardinality(String),
     TransferTo LowCardinality(String),
+    Acknowledged Nullable(Bool),
+    Metrics String CODEC(ZSTD(1)),
+    Links String CODEC(ZSTD(1)),
     INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1
 ) ENGINE = ReplacingMergeTree(Revision)
 PARTITION BY toDate(Start)
@@ -53,6 +71,7 @@ CREATE VIEW IF NOT EXISTS agent_steps_latest AS
 SELECT *, row_number() OVER (PARTITION BY Tenant, RunId ORDER BY Start, SpanId) - 1 AS Sequence
 FROM agent_steps FINAL WHERE NOT Retracted;
 
+-- Runs, added up from their steps.
 CREATE VIEW IF NOT EXISTS runs AS
 SELECT
     Tenant, RunId, anyIf(Service, Service != '') AS Service, anyIf(Framework, Framework != '') AS Framework,

@@ -35,8 +35,10 @@ ORDER BY (Tenant, Id, Version)
 TTL toDate(DetectedAt) + toIntervalDay(90);
 
 CREATE VIEW IF NOT EXISTS detections_latest AS
-SELECT * FROM detections ORDER BY Version DESC LIMIT 1 BY Tenant, Id;
+SELECT * FROM detections FINAL
+WHERE (Tenant, Id, Version) IN (SELECT Tenant, Id, max(Version) FROM detections GROUP BY Tenant, Id);
 
+-- Security findings that are worth an alert: from 30 on, the newest version of each.
 CREATE VIEW IF NOT EXISTS security_alerts AS
 SELECT * FROM detections_latest
 WHERE Type IN ('injection', 'pii_leak', 'secret_leak', 'exfiltration') AND Status != 'withdrawn' AND Score >= 30

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sinks.attributes import as_map, as_text, service_of
 
@@ -11,6 +11,8 @@ TENANT_ATTRIBUTE = "tracemend.tenant"
 SPAN_KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
 STATUS_CODES = ("Unset", "Ok", "Error")
 LARGEST_NS = 2**63 - 1
+NO_EVENTS: tuple[list[Any], ...] = ([], [], [])
+NO_LINKS: tuple[list[Any], ...] = ([], [], [], [])
 
 SPAN_COLUMNS = (
     "Timestamp",
@@ -72,8 +74,18 @@ Row = tuple[int, tuple[Any, ...]]
 """When it happened (Unix ns), and its values in the order of the columns."""
 
 
-def span_rows(request: Any, tenant: str) -> Iterator[tuple[int, tuple[Any, ...], Any, Any, Any]]:
-    """Give the row of every span, with the span and what it came under."""
+class OtlpRow(NamedTuple):
+    """When it happened (Unix ns), its values in the order of the columns, and it with what it came under."""
+
+    at_ns: int
+    values: tuple[Any, ...]
+    message: Any
+    resource: Any
+    scope: Any
+
+
+def span_rows(request: Any, tenant: str) -> Iterator[OtlpRow]:
+    """Give the row of every span."""
     for resource_spans in request.resource_spans:
         resource = as_map(resource_spans.resource.attributes)
         resource[TENANT_ATTRIBUTE] = tenant
@@ -82,11 +94,11 @@ def span_rows(request: Any, tenant: str) -> Iterator[tuple[int, tuple[Any, ...],
             scope = (scope_spans.scope.name, scope_spans.scope.version)
             for span in scope_spans.spans:
                 row = _span_row(span, resource, service, scope)
-                yield span.start_time_unix_nano, row, span, resource_spans, scope_spans
+                yield OtlpRow(span.start_time_unix_nano, row, span, resource_spans, scope_spans)
 
 
 def _span_row(span: Any, resource: dict[str, str], service: str, scope: tuple[str, str]) -> tuple[Any, ...]:
-    start, events, links = span.start_time_unix_nano, span.events, span.links
+    start = span.start_time_unix_nano
     return (
         start,
         span.trace_id.hex(),
@@ -102,9 +114,21 @@ def _span_row(span: Any, resource: dict[str, str], service: str, scope: tuple[st
         max(0, span.end_time_unix_nano - start),
         STATUS_CODES[span.status.code] if 0 <= span.status.code < len(STATUS_CODES) else STATUS_CODES[0],
         span.status.message,
+        *(_events(span.events) if span.events else NO_EVENTS),
+        *(_links(span.links) if span.links else NO_LINKS),
+    )
+
+
+def _events(events: Any) -> tuple[list[Any], ...]:
+    return (
         [min(event.time_unix_nano, LARGEST_NS) for event in events],
         [event.name for event in events],
         [as_map(event.attributes) for event in events],
+    )
+
+
+def _links(links: Any) -> tuple[list[Any], ...]:
+    return (
         [link.trace_id.hex() for link in links],
         [link.span_id.hex() for link in links],
         [link.trace_state for link in links],
@@ -112,37 +136,39 @@ def _span_row(span: Any, resource: dict[str, str], service: str, scope: tuple[st
     )
 
 
-def log_rows(request: Any, tenant: str) -> Iterator[Row]:
-    """Give the row of every log record."""
+def log_rows(request: Any, tenant: str, appended_ns: int) -> Iterator[OtlpRow]:
+    """Give the row of every log record; one that names no time is dated when it came."""
     for resource_logs in request.resource_logs:
         resource = as_map(resource_logs.resource.attributes)
         resource[TENANT_ATTRIBUTE] = tenant
-        service = service_of(resource)
         for scope_logs in resource_logs.scope_logs:
-            scope = scope_logs.scope
+            scope = _log_scope(resource_logs, resource, scope_logs)
             for record in scope_logs.log_records:
-                at = record.time_unix_nano or record.observed_time_unix_nano
-                yield (
-                    at,
-                    (
-                        at,
-                        record.trace_id.hex(),
-                        record.span_id.hex(),
-                        record.flags & 0xFF,
-                        record.severity_text,
-                        min(255, max(0, record.severity_number)),
-                        service,
-                        as_text(record.body),
-                        resource_logs.schema_url,
-                        resource,
-                        scope_logs.schema_url,
-                        scope.name,
-                        scope.version,
-                        as_map(scope.attributes),
-                        as_map(record.attributes),
-                        record.event_name,
-                    ),
-                )
+                at = record.time_unix_nano or record.observed_time_unix_nano or appended_ns
+                row = _log_row(record, at, service_of(resource), scope)
+                yield OtlpRow(at, row, record, resource_logs, scope_logs)
+
+
+def _log_scope(resource_logs: Any, resource: dict[str, str], scope_logs: Any) -> tuple[Any, ...]:
+    scope = scope_logs.scope
+    attributes = as_map(scope.attributes)
+    return resource_logs.schema_url, resource, scope_logs.schema_url, scope.name, scope.version, attributes
+
+
+def _log_row(record: Any, at: int, service: str, scope: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (
+        at,
+        record.trace_id.hex(),
+        record.span_id.hex(),
+        record.flags & 0xFF,
+        record.severity_text,
+        min(255, max(0, record.severity_number)),
+        service,
+        as_text(record.body),
+        *scope,
+        as_map(record.attributes),
+        record.event_name,
+    )
 
 
 def point_rows(request: Any, tenant: str) -> Iterator[Row]:
