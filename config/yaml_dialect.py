@@ -16,6 +16,9 @@ from config.problems import Path, Place, Problem
 
 LARGEST_BYTES = 1_048_576
 DEEPEST = 24
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
+UNREADABLE = (yaml.YAMLError, ValueError, LookupError)
+"""What PyYAML raises for a scalar that is not what its tag says: `!!bool maybe` is a KeyError, `!!int x` a ValueError."""
 
 
 class Document:
@@ -97,7 +100,7 @@ class _Reader:
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         text = str(node.value)
         if "$" not in text:
-            return _constructed(node)
+            return self._constructed(node, path)
         try:
             expanded = expand(text, self._environment)
         except ExpansionError as error:
@@ -106,6 +109,16 @@ class _Reader:
         if getattr(node, "style", None) is None and text.startswith("${") and expanded != text:
             return plain(expanded)
         return expanded
+
+    def _constructed(self, node: yaml.Node, path: Path) -> Any:
+        if node.tag == TIMESTAMP:
+            return str(node.value)
+        try:
+            value = yaml.SafeLoader("").construct_object(node)
+        except UNREADABLE:
+            self._problem(node, path, f"{node.value!r} cannot be read as {node.tag}")
+            return None
+        return value if isinstance(value, str | int | float | bool) or value is None else str(node.value)
 
     def _problem(self, node: yaml.Node, path: Path, message: str) -> None:
         self._document.problems.append(Problem(self._place(node), path, message))
@@ -118,11 +131,6 @@ def plain(text: str) -> Any:
     """Read a text as the YAML scalar it would be; a text that is none stays a text."""
     try:
         value = yaml.safe_load(text) if text.strip() else text
-    except yaml.YAMLError:
+    except UNREADABLE:
         return text
     return value if not isinstance(value, dict | list) else text
-
-
-def _constructed(node: yaml.Node) -> Any:
-    value = yaml.SafeLoader("").construct_object(node)
-    return value if isinstance(value, str | int | float | bool) or value is None else str(node.value)

@@ -175,6 +175,17 @@ def test_any_text_parses_or_is_refused_with_a_place(text: str) -> None:
     assert all(problem.place.source == "any.yaml" for problem in document.problems)
 
 
+@pytest.mark.parametrize("scalar", ["!!bool maybe", "!!int ''", "!!float x", "!!python/none x", "!"])
+def test_a_scalar_that_is_not_what_its_tag_says_is_refused_with_its_line(scalar: str) -> None:
+    document = parse("tags.yaml", f"a: 1\nb: {scalar}\n", {})
+    assert document.value["b"] in (None, "")
+    assert all(problem.place.line == 2 for problem in document.problems)
+
+
+def test_a_date_that_is_none_stays_a_text() -> None:
+    assert parse("dates.yaml", "a: 2024-99-99\n", {}).value == {"a": "2024-99-99"}
+
+
 def test_aliases_are_refused_for_what_a_few_lines_of_them_can_do() -> None:
     document = parse("bomb.yaml", "a: &a [x, x]\nb: [*a, *a]\n", {})
     assert "aliases are not supported" in str(document.problems[0])
