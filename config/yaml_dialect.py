@@ -18,7 +18,7 @@ LARGEST_BYTES = 1_048_576
 DEEPEST = 24
 TIMESTAMP = "tag:yaml.org,2002:timestamp"
 UNREADABLE = (yaml.YAMLError, ValueError, LookupError)
-"""What PyYAML raises for a scalar that is not what its tag says: `!!bool maybe` is a KeyError, `!!int x` a ValueError."""
+"""What PyYAML raises for a scalar that is not what its tag says: `!!bool maybe` is a KeyError, `!!int x` no number."""
 
 
 class Document:
