@@ -5,22 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import msgspec
 from msgspec.structs import replace
 
 from processors.budgets import Budgets
 from processors.cost import CostConfig, CostDetector
-from processors.detector import AnyDetector, At
+from processors.detector import AnyDetector
 from processors.model_catalogue import PricedModels
 from processors.overflow import OverflowConfig, OverflowDetector
 from processors.retry_storm import RetryStormConfig, RetryStormDetector
 from processors.tool_error import ToolErrorConfig, ToolErrorDetector
 from processors.usage import Biller
-from schemas.step import LLM, TOOL, SpanRef, Step, Usage
+from schemas.step import LLM, TOOL, Step, Usage
 
-Figure = tuple[str, float, str]
+from . import Figure
+from .folding import LENGTHS, folded
+
 SECOND = 1_000_000_000
-LENGTHS = (400, 6_400, 100_000)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -35,7 +35,7 @@ def run() -> list[Figure]:
         RetryStormDetector(RetryStormConfig(), models),
     ]
     steps = [_step(number) for number in range(max(LENGTHS))]
-    figures = [figure for subject in subjects for length in LENGTHS for figure in _fold(subject, steps[:length])]
+    figures = [figure for subject in subjects for length in LENGTHS for figure in folded(subject, steps[:length])]
     bill = Biller(models)
     call, usage = steps[0], Usage(1_000, 100)
     figures.append(("price a call", _micros(lambda: models.cost_usd("gpt-4o", "openai", usage, 0)), "µs"))
@@ -61,20 +61,6 @@ def _step(number: int) -> Step:
         return replace(step, tool=f"tool-{number % 7}", args_hash=f"{number:x}", result_size=900, error=error)
     usage = Usage(2_000 + number % 400 * 300, 150)
     return replace(step, model="gpt-4o", provider="openai", usage=usage)
-
-
-def _fold(subject: AnyDetector, steps: list[Step]) -> list[Figure]:
-    state = subject.begin()
-    began = time.perf_counter()
-    for step in steps:
-        item = subject.project(step)
-        if item is not None:
-            at = At(step.start_ns, step.end_ns, SpanRef(step.trace_id, step.span_id), step.agent)
-            subject.observe(state, at, item)
-    micros = (time.perf_counter() - began) / len(steps) * 1e6
-    size = len(msgspec.msgpack.encode(state))
-    where = f"{subject.name}, run of {len(steps):,}"
-    return [(where, micros, "µs/step"), (where, size, "state bytes")]
 
 
 def _micros(action: Callable[[], object], times: int = 20_000) -> float:
