@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from memory_state import MemoryState
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.bus.protocol import Batch, Record, StateChange
+from collector.bus.protocol import Batch, Record
 from collector.normalise.normaliser import Normaliser
 from schemas.step import Step
 from schemas.steps_codec import decode_steps
@@ -18,39 +19,11 @@ RECORDED = Path(__file__).parents[1] / "captures" / "recorded"
 NOW_NS = 1_800_000_000_000_000_000
 
 
-class RowState:
-    """Keyed state of one group in a dict."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], tuple[bytes, int | None]] = {}
-
-    def get(self, store: str, key: str) -> bytes | None:
-        row = self.rows.get((store, key))
-        return row[0] if row else None
-
-    def scan(self, store: str, prefix: str = "") -> Iterable[tuple[str, bytes]]:
-        return sorted((k, row[0]) for (s, k), row in self.rows.items() if s == store and k.startswith(prefix))
-
-    def due(self, store: str, until_ns: int, limit: int) -> Sequence[str]:
-        found = [(row[1], k) for (s, k), row in self.rows.items() if s == store and row[1] is not None]
-        return [key for due, key in sorted(found) if due <= until_ns][:limit]
-
-    def count(self, store: str) -> int:
-        return sum(s == store for s, _ in self.rows)
-
-    def apply(self, changes: Iterable[StateChange]) -> None:
-        for change in changes:
-            if change.value is None:
-                self.rows.pop((change.store, change.key), None)
-            else:
-                self.rows[change.store, change.key] = (change.value, change.due_ns)
-
-
 class NormaliserDrive:
     """A normaliser with its state. `steps` holds the latest revision of each span's step, `links` what was linked."""
 
     def __init__(self) -> None:
-        self.state = RowState()
+        self.state = MemoryState()
         self.latest: dict[str, Step] = {}
         self.topics: list[str] = []
         self._offset = 0
