@@ -11,19 +11,21 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import zstandard
 
 from collector.bus import embedded_log as log
 from collector.bus import retention
+from collector.bus.clock import BusClock
 from collector.bus.embedded_consumer import EmbeddedConsumer
 from collector.bus.embedded_log import Head
+from collector.bus.embedded_write import Write
 from collector.bus.murmur2 import partition_of
-from collector.bus.protocol import BusUnavailable, Fenced, Outgoing, StateChange
+from collector.bus.protocol import BusUnavailable, Fenced, Outgoing
 from schemas.topics import TOPICS, Topic
 
 T = TypeVar("T")
@@ -32,30 +34,6 @@ COMMIT_TRANSACTIONS = 512
 """How many waiting writes one commit takes at most."""
 RETENTION_EVERY_SECONDS = 30.0
 DISK_FULL_RETRY_SECONDS = 5.0
-
-
-class Write(NamedTuple):
-    """One write that commits or fails as a whole; `group` is None for a plain publish."""
-
-    done: Future[None]
-    records: Sequence[Outgoing]
-    group: str | None = None
-    epoch: int = 0
-    changes: Sequence[StateChange] = ()
-    offsets: Mapping[tuple[str, int], int] = {}
-
-
-class BusClock:
-    """Bus time: the wall clock where it moves forward, the monotonic clock where somebody set the wall clock back."""
-
-    def __init__(self, at_least_ns: int) -> None:
-        self._anchor_ns = max(time.time_ns(), at_least_ns)
-        self._anchor_monotonic = time.monotonic_ns()
-
-    def now_ns(self) -> int:
-        """Say what time it is; never earlier than before."""
-        passed = self._anchor_ns + time.monotonic_ns() - self._anchor_monotonic
-        return max(passed, time.time_ns())
 
 
 class EmbeddedBus:

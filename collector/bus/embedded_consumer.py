@@ -6,15 +6,12 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 import zstandard
 
 from collector.bus import embedded_log as log
+from collector.bus.embedded_write import Write, Writer
 from collector.bus.protocol import Batch, Outgoing, Record, StateChange
-
-if TYPE_CHECKING:
-    from collector.bus.embedded import EmbeddedBus
 
 OTHER_PROCESSES_SECONDS = 0.2
 """How often to look for what other processes appended; our own appends wake a reader at once."""
@@ -62,7 +59,7 @@ class EmbeddedConsumer:
 
     def __init__(
         self,
-        bus: EmbeddedBus,
+        bus: Writer,
         group: str,
         epoch: int,
         assigned: Sequence[tuple[str, int]],
@@ -94,8 +91,6 @@ class EmbeddedConsumer:
         self, outputs: Sequence[Outgoing] = (), changes: Sequence[StateChange] = (), offsets: bool = True
     ) -> None:
         """Commit; see `Consumer.commit`."""
-        from collector.bus.embedded import Write
-
         positions = dict(self._positions) if offsets else {}
         moved = {place: offset for place, offset in positions.items() if offset != self._committed.get(place)}
         if not (outputs or changes or moved):
