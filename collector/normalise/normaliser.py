@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.bus.dead_letters import dead_letter
-from collector.bus.protocol import Batch, Handled, Outgoing, Record, State, StateChange
+from collector.bus.protocol import Batch, Handled, Outgoing, Record, State
 from collector.bus.repeats import Repeats
 from collector.normalise.attributes import attributes
 from collector.normalise.dialects.recognise import speaks_of_agents
@@ -24,7 +24,7 @@ from collector.normalise.log_facts import fact_of
 from collector.normalise.reading import read_names, read_step
 from collector.normalise.sources import STATE_KEYS
 from collector.normalise.trace_state import Kin, TraceState
-from collector.normalise.traces import Traces
+from collector.normalise.traces import LIVE_CAP, Traces
 from schemas.keys import DEFAULT_TENANT, join_key
 from schemas.metrics import STAGE_RECORDS, STEPS, STEPS_RETRACTED, STEPS_REVISED
 from schemas.step import Step
@@ -50,15 +50,17 @@ class Normaliser:
     group = "normaliser"
     topics: Sequence[str] = (OTLP_SPANS, OTLP_LOGS)
 
-    def __init__(self, repeat_window_seconds: float = 600, state_keys: Sequence[str] = STATE_KEYS) -> None:
+    def __init__(
+        self, repeat_window_seconds: float = 600, state_keys: Sequence[str] = STATE_KEYS, live_traces: int = LIVE_CAP
+    ) -> None:
         self._repeats = Repeats(self.group, repeat_window_seconds)
         self._state_keys = tuple(state_keys)
-        self._traces = Traces()
+        self._traces = Traces(live_traces)
 
     def restore(self, state: State) -> None:
         """Start from the committed state."""
         self._repeats.restore(state)
-        self._traces.forget()
+        self._traces.forget(state)
 
     def handle(self, batch: Batch, state: State) -> Handled:
         """Take in spans and logs, and publish every step of which something new is known."""
@@ -77,13 +79,9 @@ class Normaliser:
             outputs += self._publish(one)
             changes += self._traces.changes(key, one.trace, one.changed)
         outputs += (_links(tenant, pairs) for tenant, pairs in links.items())
-        changes += self._expired(state, batch, work)
+        changes += self._traces.expire(state, batch.now_ns, work)
         self._traces.trim()
         return Handled(outputs, changes)
-
-    def _expired(self, state: State, batch: Batch, work: dict[str, _Work]) -> list[StateChange]:
-        rows = self._traces.expire(state, batch.now_ns)
-        return [row for row in rows if row.key.rsplit("/", 1)[0] not in work and row.key not in work]
 
     # --- taking in ---
 

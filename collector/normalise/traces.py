@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -15,7 +15,11 @@ KIN, TRACES = "kin", "traces"
 IN_MEMORY = 2_000
 WAIT_NS = 1_800_000_000_000
 """How long after its last span a trace may still learn something (bus time)."""
+LIVE_CAP = 100_000
+"""How many traces are waited for at all; beyond that, those quiet for longest are let go first."""
 EXPIRE_AT_ONCE = 50
+"""How many traces one batch lets go at least; never fewer than twice those it brought, so that the backlog shrinks."""
+EVER_NS = 2**63 - 1
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Kin).decode
@@ -24,17 +28,21 @@ _decode = msgspec.msgpack.Decoder(Kin).decode
 class Traces:
     """Traces by key (`tenant/trace id`). Owned by the normaliser's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, live_cap: int = LIVE_CAP) -> None:
         self._held: OrderedDict[str, TraceState] = OrderedDict()
+        self._live_cap = live_cap
+        self._live = 0
 
-    def forget(self) -> None:
-        """Drop the cache."""
+    def forget(self, state: State) -> None:
+        """Drop the cache and count what is committed."""
         self._held.clear()
+        self._live = state.count(TRACES)
 
     def get(self, key: str, state: State) -> TraceState:
         """Get a trace, from memory, from the committed rows, or new."""
         trace = self._held.get(key)
         if trace is None:
+            self._live += state.get(TRACES, key) is None
             trace = self._held[key] = _load(key, state)
         self._held.move_to_end(key)
         return trace
@@ -54,14 +62,26 @@ class Traces:
         rows += [StateChange(KIN, f"{key}/{span_id}", None) for span_id in gone]
         return [*rows, StateChange(TRACES, key, b"", trace.last_seen_ns + WAIT_NS)]
 
-    def expire(self, state: State, now_ns: int) -> list[StateChange]:
-        """Make the changes that let go of traces that have been quiet for long enough."""
+    def expire(self, state: State, now_ns: int, busy: Collection[str]) -> list[StateChange]:
+        """Make the changes that let go of traces that have been quiet for long enough, or are too many."""
+        most = max(EXPIRE_AT_ONCE, 2 * len(busy))
+        quiet = state.due(TRACES, now_ns, most)
+        over = self._live - len(quiet) - self._live_cap
+        oldest = state.due(TRACES, EVER_NS, len(quiet) + min(most, over)) if over > 0 else ()
+        seen = set(quiet)
+        crowded = [key for key in oldest if key not in seen]
+        return [*self._let_go(quiet, "quiet", state, busy), *self._let_go(crowded, "cap", state, busy)]
+
+    def _let_go(self, keys: Iterable[str], reason: str, state: State, busy: Collection[str]) -> list[StateChange]:
         rows: list[StateChange] = []
-        for key in state.due(TRACES, now_ns, EXPIRE_AT_ONCE):
+        for key in keys:
+            if key in busy:
+                continue
             self._held.pop(key, None)
+            self._live -= 1
             rows += [StateChange(KIN, held, None) for held, _ in state.scan(KIN, f"{key}/")]
             rows.append(StateChange(TRACES, key, None))
-            NORMALISER_EVICTED.labels(what="trace", reason="quiet").inc()
+            NORMALISER_EVICTED.labels(what="trace", reason=reason).inc()
         return rows
 
     def trim(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from memory_state import MemoryState
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -22,8 +23,10 @@ NOW_NS = 1_800_000_000_000_000_000
 class NormaliserDrive:
     """A normaliser with its state. `steps` holds the latest revision of each span's step, `links` what was linked."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.state = MemoryState()
+        self._settings = settings
+        self._waited_ns = 0
         self.latest: dict[str, Step] = {}
         self.topics: list[str] = []
         self._offset = 0
@@ -31,12 +34,16 @@ class NormaliserDrive:
 
     def restart(self) -> None:
         """Throw memory away, as a crash does."""
-        self.normaliser = Normaliser()
+        self.normaliser = Normaliser(**self._settings)
         self.normaliser.restore(self.state)
+
+    def wait(self, seconds: float) -> None:
+        """Let bus time pass."""
+        self._waited_ns += int(seconds * 1e9)
 
     def send(self, *records: tuple[str, bytes]) -> None:
         """Hand a batch of (topic, value) over."""
-        now = NOW_NS + self._offset * 1_000_000
+        now = NOW_NS + self._waited_ns + self._offset * 1_000_000
         batch = [Record(topic, 0, self._offset + n, "", value, {}, now) for n, (topic, value) in enumerate(records)]
         self._offset += len(records)
         handled = self.normaliser.handle(Batch(batch, now), self.state)
