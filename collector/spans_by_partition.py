@@ -1,153 +1,142 @@
 """Splits a request by partition without touching what is in it: byte slices of the wire format, joined anew.
 
-The request was parsed once before, so its structure can be trusted here. Every span lands on the partition of
-its trace id (murmur2 of the 32 hex digits, as Java's default partitioner), every log record on that of its trace id,
-else of its session, every metric on that of its service.
+Requests of all three signals have one shape: a list (field 1) of resources, each with a list (field 2) of scopes, each
+with a list (field 2) of items: spans, log records or metrics. The request was parsed once before, so what its items are
+called is known, in their order: `keys`. What else stands in a resource or scope goes along with each of its parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 from collector.bus.murmur2 import partition_of
-from schemas.topics import OTLP_LOGS, OTLP_METRICS
+from collector.protobuf_wire import field, fields
 
-SESSION_KEYS = ("session.id", "gen_ai.conversation.id")
-TRACE_ID_FIELD = {True: 9, False: 1}
-"""Number of the trace id field: 9 in a log record, 1 in a span."""
+RESOURCES, NESTED = 1 << 3 | 2, 2 << 3 | 2
+FRAMING_BYTES = 24
+"""Tags and lengths around an item, its scope and its resource, at most."""
+Place = tuple[int, str]
+"""What ends up in one record: a partition, and a key where each key has records of its own."""
 
 
 class Part(NamedTuple):
-    """What of a request goes to one partition. `key` is empty where the record holds more than one trace."""
+    """What of a request goes into one record. `key` is empty where it holds items of several."""
 
-    partition: int | None
+    partition: int
     key: str
     value: bytes
 
 
-def split(topic: str, request: Any, body: bytes, partitions: int) -> Iterable[Part]:
-    """Split a request; with one partition it goes in unchanged."""
-    if topic == OTLP_METRICS:
-        return [Part(None, _service(request), body)]
-    if partitions == 1:
-        return [Part(0, _only_trace(request, topic == OTLP_LOGS), body)]
-    return _split(body, partitions, topic == OTLP_LOGS)
+class Split(NamedTuple):
+    """The records of a request, and the items too large for any (as fields: tag, length and value)."""
+
+    parts: list[Part]
+    too_large: list[bytes]
 
 
-def _service(request: Any) -> str:
-    for resource in request.resource_metrics:
-        for attribute in resource.resource.attributes:
-            if attribute.key == "service.name":
-                return str(attribute.value.string_value)
-    return ""
+class Slices(NamedTuple):
+    """Items of one scope of one resource, each known by where it begins; the heads are all the other fields."""
+
+    resource: int
+    scope: int
+    resource_head: bytes
+    scope_head: bytes
+    items: list[bytes]
 
 
-def _only_trace(request: Any, logs: bool) -> str:
-    """Give the trace id of a request that holds exactly one trace."""
-    found = b""
-    for items in _items(request, logs):
-        for item in items:
-            if found and item.trace_id != found:
-                return ""
-            found = item.trace_id
-    return found.hex() if len(found) == 16 else ""
+def split(body: bytes, keys: Sequence[str | None], partitions: int, max_bytes: int, by_key: bool = False) -> Split:
+    """Split a request into records of at most `max_bytes`, one per partition, or per key where that is wanted.
+
+    An item's partition is that of its key; an item whose key is None is left out. With one partition and nothing
+    to leave out the request goes in unchanged.
+    """
+    distinct = set(keys)
+    if len(body) <= max_bytes and None not in distinct and (len(distinct) == 1 or (partitions == 1 and not by_key)):
+        (key,) = distinct if len(distinct) == 1 else ("",)
+        return Split([Part(partition_of(key or "", partitions), key or "", body)], [])
+    places = {key: (partition_of(key, partitions), key if by_key else "") for key in distinct if key is not None}
+    only: dict[Place, str] = {}
+    for key, place in places.items():
+        only[place] = key if place not in only else ""
+    found = Split([], [])
+    for place, pile in sorted(_piles(body, keys, places).items()):
+        _pack(pile, max_bytes, found, place[0], only[place])
+    return found
 
 
-def _items(request: Any, logs: bool) -> Iterator[Any]:
-    if logs:
-        return (scope.log_records for rl in request.resource_logs for scope in rl.scope_logs)
-    return (scope.spans for rs in request.resource_spans for scope in rs.scope_spans)
-
-
-def _split(body: bytes, partitions: int, logs: bool) -> list[Part]:
-    """Walk resources and scopes on the wire and hand each item's bytes to its partition."""
-    parts: dict[int, list[bytes]] = {}
-    for resource in (value for number, value in _fields(body) if number == 1):
-        for partition, content in _split_resource(resource, partitions, logs).items():
-            parts.setdefault(partition, []).append(_field(1, content))
-    return [Part(partition, "", b"".join(contents)) for partition, contents in sorted(parts.items())]
-
-
-def _split_resource(resource: bytes, partitions: int, logs: bool) -> dict[int, bytes]:
-    head: list[bytes] = []
-    scopes: dict[int, list[bytes]] = {}
-    for number, value in _fields(resource):
-        if number != 2:
-            head.append(_field(number, value))
+def _piles(body: bytes, keys: Iterable[str | None], places: dict[str, Place]) -> dict[Place, list[Slices]]:
+    """Hand each item's bytes to its place."""
+    piles: dict[Place, list[Slices]] = {}
+    following = iter(keys)
+    for tag, at, value, end in fields(body, 0, len(body)):
+        if tag != RESOURCES:
             continue
-        for partition, content in _split_scope(value, partitions, logs).items():
-            scopes.setdefault(partition, []).append(_field(2, content))
-    return {partition: b"".join([*head, *contents]) for partition, contents in scopes.items()}
+        resource_head, scopes = _heads(body, value, end)
+        for scope_at, inner, stop in scopes:
+            scope_head, items = _heads(body, inner, stop)
+            for place, slices in _by_place(body, items, following, places).items():
+                piles.setdefault(place, []).append(Slices(at, scope_at, resource_head, scope_head, slices))
+    return piles
 
 
-def _split_scope(scope: bytes, partitions: int, logs: bool) -> dict[int, bytes]:
+def _by_place(
+    body: bytes, items: Iterable[tuple[int, int, int]], keys: Iterator[str | None], places: dict[str, Place]
+) -> dict[Place, list[bytes]]:
+    found: dict[Place, list[bytes]] = {}
+    for (start, _, end), key in zip(items, keys, strict=False):  # the keys go on in the next scope
+        if key is not None:
+            found.setdefault(places[key], []).append(body[start:end])
+    return found
+
+
+def _heads(body: bytes, at: int, end: int) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """Tell a message's nested list from all its other fields."""
     head: list[bytes] = []
-    items: dict[int, list[bytes]] = {}
-    for number, value in _fields(scope):
-        if number != 2:
-            head.append(_field(number, value))
-            continue
-        key = _log_key(value) if logs else _trace_id(value, logs)
-        items.setdefault(partition_of(key, partitions), []).append(_field(2, value))
-    return {partition: b"".join([*head, *contents]) for partition, contents in items.items()}
-
-
-def _trace_id(item: bytes, logs: bool) -> str:
-    if not logs and item[:2] == b"\x0a\x10":  # where every exporter puts it
-        return item[2:18].hex()
-    wanted = TRACE_ID_FIELD[logs]
-    return next((value.hex() for number, value in _fields(item) if number == wanted), "")
-
-
-def _log_key(item: bytes) -> str:
-    return _trace_id(item, logs=True) or _session(item)
-
-
-def _session(item: bytes) -> str:
-    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-
-    for attribute in LogRecord.FromString(item).attributes:
-        if attribute.key in SESSION_KEYS:
-            return str(attribute.value.string_value)
-    return ""
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Walk the length-delimited fields of a message; others are passed over, none of ours is one."""
-    at, end = 0, len(data)
-    while at < end:
-        tag, at = _varint(data, at)
-        kind = tag & 7
-        if kind == 2:
-            length, at = _varint(data, at)
-            yield tag >> 3, data[at : at + length]
-            at += length
-        elif kind == 0:
-            _, at = _varint(data, at)
+    nested: list[tuple[int, int, int]] = []
+    for tag, start, value, stop in fields(body, at, end):
+        if tag == NESTED:
+            nested.append((start, value, stop))
         else:
-            at += 8 if kind == 1 else 4
+            head.append(body[start:stop])
+    return b"".join(head), nested
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
+def _pack(pile: list[Slices], max_bytes: int, found: Split, partition: int, key: str) -> None:
+    """Make records of a pile, as few as fit."""
+    if _size(pile) <= max_bytes:
+        found.parts.append(Part(partition, key, _joined(pile)))
+        return
+    record: list[Slices] = []
+    size = 0
+    for slices in pile:
+        for item in slices.items:
+            takes = _size([slices._replace(items=[item])])
+            if takes > max_bytes:
+                found.too_large.append(item)
+                continue
+            if size + takes > max_bytes:
+                found.parts.append(Part(partition, key, _joined(record)))
+                record, size = [], 0
+            if not record or record[-1].scope != slices.scope:
+                record.append(slices._replace(items=[]))
+            record[-1].items.append(item)
+            size += takes
+    if record:
+        found.parts.append(Part(partition, key, _joined(record)))
 
 
-def _field(number: int, value: bytes) -> bytes:
-    return _encoded(number << 3 | 2) + _encoded(len(value)) + value
+def _size(pile: Iterable[Slices]) -> int:
+    """Bound what a pile takes as a record, from above."""
+    return sum(len(one.resource_head) + len(one.scope_head) + FRAMING_BYTES + sum(map(len, one.items)) for one in pile)
 
 
-def _encoded(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def _joined(pile: Iterable[Slices]) -> bytes:
+    """Put slices together again; scopes of one resource stand under one head."""
+    resources: list[bytes] = []
+    for _, of_resource in groupby(pile, lambda one: one.resource):
+        scopes = list(of_resource)
+        inner = [field(2, one.scope_head + b"".join(one.items)) for one in scopes]
+        resources.append(field(1, scopes[0].resource_head + b"".join(inner)))
+    return b"".join(resources)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import unpack_from
+
 SEED, M, R = 0x9747B28C, 0x5BD1E995, 24
 MASK = 0xFFFFFFFF
 POSITIVE = 0x7FFFFFFF
@@ -19,10 +21,9 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     h = (SEED ^ length) & MASK
     whole = length & ~3
-    for at in range(0, whole, 4):
-        k = int.from_bytes(data[at : at + 4], "little") * M & MASK
-        k = (k ^ (k >> R)) * M & MASK
-        h = (h * M & MASK) ^ k
+    for word in unpack_from(f"<{length >> 2}I", data):
+        k = word * M & MASK
+        h = (h * M ^ (k ^ k >> R) * M) & MASK
     if length > whole:
         h = (h ^ int.from_bytes(data[whole:], "little")) * M & MASK
     h = (h ^ (h >> 13)) * M & MASK

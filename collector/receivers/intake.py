@@ -9,18 +9,28 @@ Refusal         how a request is refused, for either door
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import xxhash
 from google.protobuf.message import DecodeError
 
 from collector.admission import Admission, Overload
-from collector.bus.protocol import Bus, BusUnavailable, Outgoing
-from collector.receivers.signals import Signal
-from collector.spans_by_partition import split
+from collector.bus.protocol import Bus, BusUnavailable, Outgoing, RecordTooLarge
+from collector.protobuf_wire import WireError, field
+from collector.receivers.signals import Checked, Signal
+from collector.receivers.tiny_parts import made_of_tiny_parts
+from collector.spans_by_partition import Split, split
 from schemas.keys import DEFAULT_TENANT
 from schemas.metrics import REFUSED_REQUESTS
 from schemas.topics import CONTENT_HASH_HEADER, TENANT_HEADER
+
+MIB = 1024 * 1024
+RECORD_BYTES = 64 * MIB
+DURABLE_SECONDS = 60.0
+"""How long a request waits for the bus before its sender is told to come again."""
+NAMED_ITEMS = 5
+LARGE_BYTES = 2 * MIB
+"""A request from here on is looked at before it is parsed; smaller ones cannot make the parser take much."""
 
 
 class Refusal(Exception):  # noqa: N818  # a refusal is an answer, not a fault
@@ -28,10 +38,11 @@ class Refusal(Exception):  # noqa: N818  # a refusal is an answer, not a fault
 
     kind = "refused"
 
-    def __init__(self, reason: str, retry_seconds: float = 0.0) -> None:
+    def __init__(self, reason: str, retry_seconds: float = 0.0, at: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_seconds = retry_seconds
+        self.at = at
 
 
 class TooLarge(Refusal):
@@ -41,7 +52,7 @@ class TooLarge(Refusal):
 
 
 class Malformed(Refusal):
-    """The request is not what it says it is, and never will be."""
+    """The request is not what it says it is, and never will be; `at` is the path of the field that is wrong."""
 
     kind = "malformed"
 
@@ -63,49 +74,92 @@ class Accepted(NamedTuple):
 class Intake:
     """Takes requests for one receiver. `max_record_bytes` bounds a record on the bus."""
 
-    def __init__(self, bus: Bus, admission: Admission, receiver: str = "otlp") -> None:
+    def __init__(
+        self, bus: Bus, admission: Admission, receiver: str = "otlp", max_record_bytes: int = RECORD_BYTES
+    ) -> None:
         self._bus = bus
-        self._admission = admission
+        self.admission = admission
+        self.large = asyncio.Semaphore()
+        """Held by the one large request that is worked on beside the event loop."""
         self._receiver = receiver
+        self._max_record_bytes = max_record_bytes
 
     async def take(self, signal: Signal, body: bytes, transport: str, tenant: str = DEFAULT_TENANT) -> Accepted:
-        """Make a request durable; raises a Refusal."""
-        labels = {"receiver": self._receiver, "transport": transport}
-        try:
-            with self._admission.admit(len(body)):
-                request = _parse(signal, body)
-                items, rejected, reason = signal.check(request)
-                if items:
-                    await self._publish(signal, request, body if not rejected else request.SerializeToString(), tenant)
-        except Overload as overload:
-            raise self._refused(transport, Overloaded(str(overload), overload.retry_seconds)) from overload
-        except BusUnavailable as error:
-            raise self._refused(transport, Overloaded(str(error), error.retry_after_seconds)) from error
-        except Refusal as refusal:
-            raise self._refused(transport, refusal) from refusal.__cause__
-        signal.accepted.labels(**labels).inc(items)
-        if rejected:
-            signal.refused.labels(**labels).inc(rejected)
-        return Accepted(items, rejected, reason)
+        """Make a request durable; raises a Refusal.
 
-    async def _publish(self, signal: Signal, request: Any, body: bytes, tenant: str) -> None:
-        partitions = self._bus.partitions(signal.topic)
-        records = [
-            Outgoing(signal.topic, part.key, part.value, _headers(tenant, part.value), part.partition)
-            for part in split(signal.topic, request, body, partitions)
-        ]
-        await asyncio.wrap_future(self._bus.publish(records))
+        A sender that goes away does not stop it: what the bus was given stays counted until the bus is done with it.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._take(signal, body, transport, tenant)))
 
-    def _refused(self, transport: str, refusal: Refusal) -> Refusal:
+    def refuse(self, transport: str, refusal: Refusal) -> Refusal:
+        """Count a refusal."""
         REFUSED_REQUESTS.labels(transport=transport, reason=refusal.kind).inc()
         return refusal
 
+    async def _take(self, signal: Signal, body: bytes, transport: str, tenant: str) -> Accepted:
+        try:
+            with self.admission.admit(len(body)):
+                if len(body) >= LARGE_BYTES:
+                    await self._look_at(signal, body)
+                checked, found = self._read(signal, body)
+                await self._publish(signal, checked, found, transport, tenant)
+        except Overload as overload:
+            raise Overloaded(str(overload), overload.retry_seconds) from overload
+        return self._counted(signal, checked, found, transport)
 
-def _parse(signal: Signal, body: bytes) -> Any:
-    try:
-        return signal.request.FromString(body)
-    except DecodeError as error:
-        raise Malformed(f"not an OTLP {signal.name} request: {error}") from error
+    async def _look_at(self, signal: Signal, body: bytes) -> None:
+        """Refuse a body that would take the parser far more memory than an honest one."""
+        try:
+            async with self.large:
+                tiny = await asyncio.to_thread(made_of_tiny_parts, signal.request, body)
+        except WireError as error:
+            raise Malformed(f"not an OTLP {signal.name} request: {error}") from error
+        if tiny:
+            raise Malformed(f"{len(body)} bytes of parts of next to no content are no telemetry")
+
+    def _read(self, signal: Signal, body: bytes) -> tuple[Checked, Split]:
+        try:
+            checked = signal.check(signal.request.FromString(body))
+            if not checked.counted and not any(checked.keys):
+                return checked, Split([], [])
+            partitions = self._bus.partitions(signal.topic)
+            return checked, split(body, checked.keys, partitions, self._max_record_bytes, signal.by_key)
+        except (DecodeError, WireError) as error:
+            raise Malformed(f"not an OTLP {signal.name} request: {error}") from error
+
+    async def _publish(self, signal: Signal, checked: Checked, found: Split, transport: str, tenant: str) -> None:
+        if not found.parts:
+            return
+        records = [
+            Outgoing(signal.topic, part.key, part.value, _headers(tenant, part.value), part.partition)
+            for part in found.parts
+        ]
+        try:
+            async with asyncio.timeout(DURABLE_SECONDS):
+                await asyncio.shield(asyncio.wrap_future(self._bus.publish(records)))
+        except (BusUnavailable, TimeoutError) as error:
+            signal.refused.labels(receiver=self._receiver, transport=transport).inc(checked.counted)
+            later = error.retry_after_seconds if isinstance(error, BusUnavailable) else 1.0
+            raise Overloaded(str(error) or "the bus did not take it in time", later) from error
+        except RecordTooLarge as error:
+            raise TooLarge(str(error)) from error
+
+    def _counted(self, signal: Signal, checked: Checked, found: Split, transport: str) -> Accepted:
+        """Count what became of a request, and say what was rejected and why."""
+        weighed = [signal.weigh(signal.request.FromString(field(1, field(2, item)))) for item in found.too_large]
+        too_large = sum(count for count, _ in weighed)
+        accepted, rejected = checked.counted - too_large, checked.rejected + too_large
+        reasons = [checked.reason] if checked.reason else []
+        if weighed:
+            names = ", ".join(name for _, name in weighed[:NAMED_ITEMS])
+            reasons.append(
+                f"over {self._max_record_bytes} bytes: {names}{' ...' if len(weighed) > NAMED_ITEMS else ''}"
+            )
+        labels = {"receiver": self._receiver, "transport": transport}
+        signal.accepted.labels(**labels).inc(accepted)
+        if rejected:
+            signal.refused.labels(**labels).inc(rejected)
+        return Accepted(accepted, rejected, "; ".join(reasons))
 
 
 def _headers(tenant: str, value: bytes) -> dict[str, bytes]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
 
 from collector.receivers import status
-from collector.receivers.intake import Intake, Malformed, Overloaded, Refusal, TooLarge
-from collector.receivers.otlp_config import MIB, GrpcConfig
+from collector.receivers.intake import MIB, Accepted, Intake, Malformed, Overloaded, Refusal, TooLarge
+from collector.receivers.otlp_config import GrpcConfig
 from collector.receivers.signals import SIGNALS, Signal
 
-Handler = Callable[[bytes, Any], Awaitable[bytes]]
+Messages = AsyncIterator[bytes]
+Handler = Callable[[Messages, Any], Awaitable[bytes]]
 
 CODES = {
     TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -23,7 +24,6 @@ CODES = {
 HEALTH = "grpc.health.v1.Health"
 SERVING = b"\x08\x01"
 STATUS_DETAILS = "grpc-status-details-bin"
-TAKE_SECONDS = 60.0
 
 
 class OtlpGrpc:
@@ -38,16 +38,7 @@ class OtlpGrpc:
 
     async def start(self) -> None:
         """Bind and serve; raises RuntimeError where the address is taken."""
-        server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", self._config.max_recv_msg_size_mib * MIB),
-                ("grpc.max_concurrent_streams", self._config.max_concurrent_streams),
-                ("grpc.so_reuseport", 0),
-                ("grpc.keepalive_time_ms", 30_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-            ]
-        )
+        server = grpc.aio.server(options=_options(self._config))
         server.add_generic_rpc_handlers(tuple(self._service(signal) for signal in SIGNALS))
         server.add_generic_rpc_handlers((_health_service(),))
         self.port = server.add_insecure_port(f"{self.host or '[::]'}:{self.port}")
@@ -60,36 +51,60 @@ class OtlpGrpc:
             await self._server.stop(grace_seconds)
 
     def _service(self, signal: Signal) -> Any:
-        method = grpc.unary_unary_rpc_method_handler(self._export(signal))
+        # As a stream of one message: grpc.aio never answers a unary call whose message does not come.
+        method = grpc.stream_unary_rpc_method_handler(self._export(signal))
         return grpc.method_handlers_generic_handler(signal.service, {"Export": method})
 
     def _export(self, signal: Signal) -> Handler:
         success = signal.response().SerializeToString()
 
-        async def export(body: bytes, context: Any) -> bytes:
+        async def export(messages: Messages, context: Any) -> bytes:
             try:
-                async with asyncio.timeout(TAKE_SECONDS):
-                    accepted = await self._intake.take(signal, body, "grpc")
+                body = await self._message(messages)
+                accepted = await self._intake.take(signal, body, "grpc")
             except Refusal as refusal:
-                await _refuse(context, refusal)
+                await _refuse(context, self._intake.refuse("grpc", refusal))
                 raise  # not reached: abort raises
-            except TimeoutError:
-                await _refuse(context, Overloaded("the log did not take it in time", 1.0))
-                raise  # as above
-            if not accepted.rejected:
-                return success
-            response: Any = signal.response()
-            setattr(response.partial_success, signal.rejected_field, accepted.rejected)
-            response.partial_success.error_message = accepted.reason
-            return bytes(response.SerializeToString())
+            return _partial(signal, accepted) if accepted.rejected else success
 
         return export
+
+    async def _message(self, messages: Messages) -> bytes:
+        try:
+            async with asyncio.timeout(self._config.read_timeout_seconds):
+                return await anext(messages)
+        except StopAsyncIteration as error:
+            raise Malformed("a call without a message") from error
+        except TimeoutError as error:
+            raise Overloaded("the message did not come in time", 1.0) from error
+
+
+def _options(config: GrpcConfig) -> list[tuple[str, int]]:
+    server, policy = config.keepalive.server_parameters, config.keepalive.enforcement_policy
+    options = [
+        ("grpc.max_receive_message_length", config.max_recv_msg_size_mib * MIB),
+        ("grpc.max_concurrent_streams", config.max_concurrent_streams),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", round(server.time_seconds * 1e3)),
+        ("grpc.keepalive_timeout_ms", round(server.timeout_seconds * 1e3)),
+        ("grpc.keepalive_permit_without_calls", int(policy.permit_without_stream)),
+        ("grpc.http2.min_ping_interval_without_data_ms", round(policy.min_time_seconds * 1e3)),
+    ]
+    ends = {"idle": server.max_connection_idle_seconds, "age": server.max_connection_age_seconds}
+    return options + [(f"grpc.max_connection_{what}_ms", round(limit * 1e3)) for what, limit in ends.items() if limit]
+
+
+def _partial(signal: Signal, accepted: Accepted) -> bytes:
+    response: Any = signal.response()
+    setattr(response.partial_success, signal.rejected_field, accepted.rejected)
+    response.partial_success.error_message = accepted.reason
+    return bytes(response.SerializeToString())
 
 
 async def _refuse(context: Any, refusal: Refusal) -> None:
     code = CODES[type(refusal)]
-    if refusal.retry_seconds > 0:
-        details = status.status_protobuf(code.value[0], refusal.reason, refusal.retry_seconds)
+    if refusal.retry_seconds > 0 or refusal.at:
+        details = status.status_protobuf(code.value[0], refusal.reason, refusal.retry_seconds, refusal.at)
         context.set_trailing_metadata(((STATUS_DETAILS, details),))
     await context.abort(code, refusal.reason)
 

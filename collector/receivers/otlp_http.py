@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
+from collections.abc import Mapping
+from math import ceil
 from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
 from google.protobuf.json_format import MessageToDict
 
+from collector.admission import Hold, Overload
 from collector.receivers import status
 from collector.receivers.compression import decompress
+from collector.receivers.http_connections import HttpConnections
 from collector.receivers.intake import Accepted, Intake, Malformed, Overloaded, Refusal, TooLarge
 from collector.receivers.otlp_config import HttpConfig
 from collector.receivers.otlp_json import from_json
 from collector.receivers.signals import SIGNALS, Signal
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-ENCODINGS = {PROTOBUF, "application/protobuf", JSON}
-CONNECTIONS = 1_024
+PROTOBUFS = {PROTOBUF, "application/protobuf"}
+BESIDE_BYTES = 262_144
+"""Bodies from here on are decompressed and read beside the event loop, so that others are not kept waiting."""
+UNREAD = {413, 503}
+"""Answers that may come before the body was read to its end."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -46,51 +52,75 @@ class OtlpHttp:
         self._intake = intake
         self.host, _, port = config.endpoint.rpartition(":")
         self.port = int(port)
-        self._runner: web.ServerRunner | None = None
+        self._connections: HttpConnections | None = None
+        self._listening: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Bind and serve; raises OSError where the address is taken."""
-        server = web.Server(self._handle, access_log=None, lingering_time=1.0, auto_decompress=False)
-        self._runner = web.ServerRunner(server, shutdown_timeout=5.0)
-        await self._runner.setup()
+        config = self._config
+        self._connections = HttpConnections(self._handle, config.max_connections, config.idle_timeout_seconds)
         family = socket.AF_INET6 if self.host.startswith("[") else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((self.host.strip("[]") or "0.0.0.0", self.port))  # noqa: S104  # ":4318" asks for all addresses
         self.port = listener.getsockname()[1]
-        await web.SockSite(self._runner, listener, backlog=CONNECTIONS).start()
+        self._listening = await asyncio.get_running_loop().create_server(
+            self._connections, sock=listener, backlog=config.max_connections
+        )
 
-    async def stop(self, _grace_seconds: float) -> None:
-        """Take no more requests; those under way are finished."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more requests; those under way are finished within the grace."""
+        if self._listening is None or self._connections is None:
+            return
+        self._listening.close()
+        self._connections.pre_shutdown()
+        await self._connections.shutdown(grace_seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         signal = next((signal for signal in SIGNALS if request.path.endswith(signal.path)), None)
-        as_json = request.content_type == JSON
+        as_json = request.content_type not in PROTOBUFS
         if signal is None:
             message = f"no signal at {request.path[:200]}: a path ends in /v1/traces, /v1/logs or /v1/metrics"
-            return _refuse(404, status.UNIMPLEMENTED, message, as_json)
+            return _answer(404, status.UNIMPLEMENTED, Refusal(message), as_json)
         if request.method != "POST":
-            return _refuse(405, status.UNIMPLEMENTED, "use POST", as_json, {"Allow": "POST"})
-        if request.content_type not in ENCODINGS or "Content-Type" not in request.headers:
+            return _answer(405, status.UNIMPLEMENTED, Refusal("use POST"), as_json, {"Allow": "POST"})
+        if as_json and (request.content_type != JSON or "Content-Type" not in request.headers):
             message = f"unsupported media type, supported: {JSON}, {PROTOBUF}"
-            return _refuse(415, status.INVALID_ARGUMENT, message, as_json)
+            return _answer(415, status.INVALID_ARGUMENT, Refusal(message), as_json)
         try:
             accepted = await self._take(signal, request, as_json)
         except Refusal as refusal:
-            return _refused(refusal, as_json)
+            return _refused(self._intake.refuse("http", refusal), as_json)
         return _succeed(signal, accepted, as_json)
 
     async def _take(self, signal: Signal, request: web.BaseRequest, as_json: bool) -> Accepted:
-        body = await self._read(request)
-        body = decompress(request.headers.get("Content-Encoding", ""), body, self._config.max_request_body_size)
-        if as_json:
-            body = from_json(signal.request, body).SerializeToString()
+        encoding = request.headers.get("Content-Encoding", "")
+        try:
+            with self._intake.admission.hold() as held:
+                body = await self._read(request, held)
+                if encoding or as_json:
+                    body = await self._decode(signal, encoding, body, as_json)
+        except Overload as overload:
+            raise Overloaded(str(overload), overload.retry_seconds) from overload
         return await self._intake.take(signal, body, "http")
 
-    async def _read(self, request: web.BaseRequest) -> bytes:
-        """Read a body within its limit and its time."""
+    async def _decode(self, signal: Signal, encoding: str, body: bytes, as_json: bool) -> bytes:
+        """Make protobuf of a body: small ones here, large ones one at a time beside the event loop."""
+        limit = self._config.max_request_body_size
+        if len(body) < BESIDE_BYTES:
+            body = decompress(encoding, body, limit)
+        else:
+            async with self._intake.large:
+                body = await asyncio.to_thread(decompress, encoding, body, limit)
+        if not as_json:
+            return body
+        if len(body) < BESIDE_BYTES:
+            return from_json(signal.request, body).SerializeToString()
+        async with self._intake.large:
+            return await asyncio.to_thread(lambda: from_json(signal.request, body).SerializeToString())
+
+    async def _read(self, request: web.BaseRequest, held: Hold) -> bytes:
+        """Read a body within its limit, its time, and the memory there is."""
         limit = self._config.max_request_body_size
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(CONTINUE)
@@ -98,12 +128,11 @@ class OtlpHttp:
         if (request.content_length or 0) > limit:
             raise TooLarge(f"the body is over {limit} bytes")
         parts: list[bytes] = []
-        size = 0
         try:
             async with asyncio.timeout(self._config.read_timeout_seconds):
                 async for chunk in request.content.iter_any():
-                    size += len(chunk)
-                    if size > limit:
+                    held.grow(len(chunk))
+                    if held.bytes > limit:
                         raise TooLarge(f"the body is over {limit} bytes")
                     parts.append(chunk)
         except TimeoutError as error:
@@ -124,15 +153,17 @@ def _succeed(signal: Signal, accepted: Accepted, as_json: bool) -> web.Response:
 
 
 def _refused(refusal: Refusal, as_json: bool) -> web.Response:
-    answer = ANSWERS[type(refusal)]
-    headers = {"Retry-After": str(max(1, round(refusal.retry_seconds)))} if answer.http == 503 else {}
-    return _refuse(answer.http, answer.code, refusal.reason, as_json, headers)
+    http, code = ANSWERS[type(refusal)]
+    headers = {"Retry-After": str(max(1, ceil(refusal.retry_seconds)))} if http == 503 else {}
+    return _answer(http, code, refusal, as_json, headers)
 
 
-def _refuse(http: int, code: int, message: str, as_json: bool, headers: dict[str, str] | None = None) -> web.Response:
-    body = status.status_json(code, message) if as_json else status.status_protobuf(code, message)
+def _answer(
+    http: int, code: int, refusal: Refusal, as_json: bool, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    write = status.status_json if as_json else status.status_protobuf
+    body = write(code, refusal.reason, refusal.retry_seconds, refusal.at)
     response = web.Response(status=http, body=body, content_type=JSON if as_json else PROTOBUF, headers=headers)
-    if http == 413:
-        with contextlib.suppress(RuntimeError):
-            response.force_close()
+    if http in UNREAD:
+        response.force_close()  # the rest of the body is not worth reading
     return response

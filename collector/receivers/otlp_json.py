@@ -1,6 +1,7 @@
 """OTLP/JSON to protobuf, as lenient as the Collector: names in either case, numbers as texts, enums by name or number.
 
-Ids are hex, not base64, as the specification has it; unknown fields are ignored; nesting is bounded before parsing.
+Ids are hex, not base64, as the specification has it; unknown fields are ignored. Nesting is bounded twice: orjson
+parses no deeper than 1,024, and what is known may be nested no deeper than protobuf's own parsers go.
 """
 
 from __future__ import annotations
@@ -9,148 +10,190 @@ import base64
 import binascii
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from collector.receivers.intake import Malformed
 
-DEEPEST = 128
-ID_FIELDS = frozenset({"trace_id", "span_id", "parent_span_id"})
-INTEGERS = frozenset(
-    {
-        FieldDescriptor.CPPTYPE_INT32,
-        FieldDescriptor.CPPTYPE_INT64,
-        FieldDescriptor.CPPTYPE_UINT32,
-        FieldDescriptor.CPPTYPE_UINT64,
-    }
-)
+DEEPEST = 96
+"""Messages within messages; upb, which reads the result, stops at 100."""
+ID_BYTES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
+INTEGER_BITS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(1 << 63), (1 << 63) - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, (1 << 32) - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, (1 << 64) - 1),
+}
 FLOATS = frozenset({FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT})
+ENUM_RANGE = INTEGER_BITS[FieldDescriptor.CPPTYPE_INT32]
+LONGEST_NUMBER = 64
+URL_SAFE = str.maketrans("-_", "+/")
+
+LARGE_BYTES, BYTES_A_PART = 2 * 1024 * 1024, 4
+"""A large body with more brackets than one per so many bytes is no telemetry: even `{"key":"a"}` takes eleven."""
+
+Reader = Callable[[Any], Any]
+
+
+class Known(NamedTuple):
+    """A field as JSON is read into it; `read` is None for messages."""
+
+    name: str
+    repeated: bool
+    read: Reader | None
+
+
+class Wrong(Exception):  # noqa: N818  # it becomes Malformed once the path is known
+    """A value cannot be read; `path` grows from the inside out."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.path = reason, path
+
+    def within(self, name: str) -> Wrong:
+        """Say which field, or which item of a list, it is in."""
+        joined = name + self.path if self.path.startswith("[") or not self.path else f"{name}.{self.path}"
+        return Wrong(self.reason, joined)
 
 
 def from_json(kind: type[Message], body: bytes) -> Message:
     """Read a request; raises Malformed, saying where it is wrong."""
-    if _depth(body) > DEEPEST:
-        raise Malformed(f"the JSON is nested more than {DEEPEST} deep")
+    if len(body) >= LARGE_BYTES and body.count(b"{") + body.count(b"[") > len(body) // BYTES_A_PART:
+        raise Malformed(f"{len(body)} bytes of parts of next to no content are no telemetry")
     try:
         value = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
         raise Malformed(f"the body is not JSON: {error}") from error
     message = kind()
-    _fill(message, value, "")
+    try:
+        _fill(message, value, DEEPEST)
+    except Wrong as wrong:
+        raise Malformed(f"{wrong.path or 'the body'}: {wrong.reason}", at=wrong.path) from wrong
     return message
 
 
-def _depth(body: bytes) -> int:
-    """Bound the nesting from above by a linear scan: brackets inside strings count too, which only refuses sooner."""
-    depth = deepest = 0
-    for byte in body.translate(None, delete=_NOT_BRACKETS):
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        else:
-            depth = max(0, depth - 1)
-    if deepest <= DEEPEST:
-        return deepest
-    return _exact_depth(body)
+def _fill(message: Any, value: Any, depth: int) -> None:
+    if not isinstance(value, dict):
+        raise Wrong("must be an object")
+    if depth == 0:
+        raise Wrong(f"nested more than {DEEPEST} deep")
+    known = _known(message.DESCRIPTOR)
+    for key, item in value.items():
+        found = known.get(key)
+        if found is None or item is None:
+            continue
+        try:
+            _set(message, found, item, depth)
+        except Wrong as wrong:
+            raise wrong.within(key) from None
 
 
-def _exact_depth(body: bytes) -> int:
-    depth = deepest = 0
-    quoted = escaped = False
-    for byte in body:
-        if quoted:
-            quoted, escaped = escaped or byte != 0x22, byte == 0x5C and not escaped
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
+def _set(message: Any, field: Known, item: Any, depth: int) -> None:
+    if field.repeated:
+        _extend(getattr(message, field.name), field.read, item, depth)
+    elif field.read is None:
+        target = getattr(message, field.name)
+        target.SetInParent()
+        _fill(target, item, depth - 1)
+    else:
+        setattr(message, field.name, _read(field.read, item))
 
 
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+def _extend(target: Any, read: Reader | None, items: Any, depth: int) -> None:
+    if not isinstance(items, list):
+        raise Wrong("must be a list")
+    for number, item in enumerate(items):
+        try:
+            if read is None:
+                _fill(target.add(), item, depth - 1)
+            else:
+                target.append(_read(read, item))
+        except Wrong as wrong:
+            raise wrong.within(f"[{number}]") from None
+
+
+def _read(read: Reader, item: Any) -> Any:
+    try:
+        return read(item)
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
+        raise Wrong(str(error)) from error
+
+
+# --- how fields are read, worked out once for each kind of message ---
 
 
 @cache
-def _fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
-    names: dict[str, FieldDescriptor] = {}
+def _known(descriptor: Descriptor) -> dict[str, Known]:
+    names: dict[str, Known] = {}
     for field in descriptor.fields:
-        names[field.name] = names[field.json_name] = field
+        read = None if field.message_type is not None else _reader(field)
+        names[field.name] = names[field.json_name] = Known(field.name, field.is_repeated, read)
     return names
 
 
-def _fill(message: Any, value: Any, path: str) -> None:
-    if not isinstance(value, dict):
-        raise Malformed(f"{path or 'the body'} must be an object")
-    fields = _fields(message.DESCRIPTOR)
-    for key, item in value.items():
-        field = fields.get(key)
-        if field is None or item is None:
-            continue
-        _set(message, field, item, f"{path}.{key}" if path else key)
-
-
-def _set(message: Any, field: FieldDescriptor, item: Any, path: str) -> None:
-    if field.is_repeated:
-        if not isinstance(item, list):
-            raise Malformed(f"{path} must be a list")
-        target = getattr(message, field.name)
-        for number, one in enumerate(item):
-            if field.message_type is not None:
-                _fill(target.add(), one, f"{path}[{number}]")
-            else:
-                target.append(_scalar(field, one, path))
-    elif field.message_type is not None:
-        target = getattr(message, field.name)
-        target.SetInParent()
-        _fill(target, item, path)
-    else:
-        setattr(message, field.name, _scalar(field, item, path))
-
-
-def _scalar(field: FieldDescriptor, item: Any, path: str) -> Any:
-    try:
-        return _reader(field)(item)
-    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
-        raise Malformed(f"{path} cannot be read: {error}") from error
-
-
-def _reader(field: FieldDescriptor) -> Callable[[Any], Any]:
+def _reader(field: FieldDescriptor) -> Reader:
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return bytes.fromhex if field.name in ID_FIELDS else _base64
+        length = ID_BYTES.get(field.name)
+        return _base64 if length is None else _id_of(length)
     if field.enum_type is not None:
-        return lambda item: _enum(field, item)
-    if field.cpp_type in INTEGERS:
-        return _integer
+        return _enum_of(field.enum_type)
     if field.cpp_type in FLOATS:
-        return float
+        return _float
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return _boolean
-    return _text
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return _text
+    return _integer_in(*INTEGER_BITS[field.cpp_type])
+
+
+def _id_of(length: int) -> Reader:
+    def read(item: Any) -> bytes:
+        if item and len(item) != 2 * length:
+            raise ValueError(f"{len(item)} characters where {2 * length} hex digits belong")
+        return bytes.fromhex(item)
+
+    return read
 
 
 def _base64(item: Any) -> bytes:
-    return base64.b64decode(item + "=" * (-len(item) % 4), validate=False)
+    """Read base64 of either alphabet, padded or not."""
+    text = item.translate(URL_SAFE).rstrip("=")
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
-def _enum(field: FieldDescriptor, item: Any) -> int:
-    if isinstance(item, str) and not item.lstrip("-").isdigit() and field.enum_type is not None:
-        known = field.enum_type.values_by_name.get(item)
-        if known is None:
-            raise ValueError(f"there is no {item[:64]!r} in {field.enum_type.name}")
-        return int(known.number)
-    return int(item)
+def _enum_of(kind: EnumDescriptor) -> Reader:
+    numbers = {value.name: value.number for value in kind.values}
+    number = _integer_in(*ENUM_RANGE)
+
+    def read(item: Any) -> Any:
+        return numbers[item] if isinstance(item, str) and item in numbers else number(item)
+
+    return read
 
 
-def _integer(item: Any) -> int:
-    if isinstance(item, float) and not item.is_integer():
-        raise ValueError(f"{item} is not an integer")
-    return int(item)
+def _integer_in(least: int, most: int) -> Reader:
+    def read(item: Any) -> int:
+        if isinstance(item, float) and not item.is_integer():
+            raise ValueError("not an integer")
+        number = int(_short(item))
+        if not least <= number <= most:
+            raise ValueError(f"not between {least} and {most}")
+        return number
+
+    return read
+
+
+def _float(item: Any) -> float:
+    return float(_short(item))
+
+
+def _short(item: Any) -> Any:
+    if isinstance(item, str) and len(item) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(item)} characters")
+    return item
 
 
 def _boolean(item: Any) -> bool:
@@ -161,5 +204,5 @@ def _boolean(item: Any) -> bool:
 
 def _text(item: Any) -> str:
     if not isinstance(item, str):
-        raise TypeError(f"expected a text, got {type(item).__name__}")
+        raise TypeError(f"must be a text, is {type(item).__name__}")
     return item

@@ -1,8 +1,8 @@
-"""The three signals of OTLP: where each comes in, what it is made of, and what is wrong with parts of it."""
+"""The three signals of OTLP: where each comes in, what it is made of, and what its items are called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
@@ -28,57 +28,91 @@ from schemas.metrics import (
 from schemas.topics import OTLP_LOGS, OTLP_METRICS, OTLP_SPANS
 
 NO_TRACE, NO_SPAN = bytes(16), bytes(8)
+SESSION_KEYS = frozenset({"session.id", "gen_ai.conversation.id"})
+INVALID_IDS = "a span needs a trace id of 16 bytes and a span id of 8, not all zero"
+
+
+class Checked(NamedTuple):
+    """What a request holds: the key of each item in its order, None for one that can never be stored.
+
+    `counted` is how many a refusal or an answer counts (spans, log records, metric points), without the `rejected`.
+    """
+
+    keys: Sequence[str | None]
+    counted: int
+    rejected: int = 0
+    reason: str = ""
 
 
 class Signal(NamedTuple):
-    """One signal. `check` counts its items and removes those that can never be stored, saying why."""
+    """One signal. `weigh` says how many one item counts, and what to call it."""
 
     name: str
     path: str
     service: str
     topic: str
+    by_key: bool
     request: type[Message]
     response: type[Message]
     rejected_field: str
-    check: Callable[[Any], tuple[int, int, str]]
+    check: Callable[[Any], Checked]
+    weigh: Callable[[Any], tuple[int, str]]
     accepted: CollectorCounter
     refused: CollectorCounter
 
 
-def check_spans(request: Any) -> tuple[int, int, str]:
-    """Count spans; those without proper ids are removed. Returns (accepted, rejected, reason)."""
-    accepted = rejected = 0
-    for resource_spans in request.resource_spans:
-        for scope_spans in resource_spans.scope_spans:
-            spans = scope_spans.spans
-            bad = [number for number, span in enumerate(spans) if not _has_ids(span)]
-            for number in reversed(bad):
-                del spans[number]
-            accepted, rejected = accepted + len(spans), rejected + len(bad)
-    return (
-        accepted,
-        rejected,
-        "a span needs a trace id of 16 bytes and a span id of 8, not all zero" if rejected else "",
-    )
+def check_spans(request: Any) -> Checked:
+    """Key spans by trace id; those without proper ids are rejected."""
+    keys = [
+        _trace_key(span)
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+    rejected = keys.count(None)
+    return Checked(keys, len(keys) - rejected, rejected, INVALID_IDS if rejected else "")
 
 
-def _has_ids(span: Any) -> bool:
+def _trace_key(span: Any) -> str | None:
     trace_id, span_id = span.trace_id, span.span_id
-    return len(trace_id) == 16 and len(span_id) == 8 and trace_id != NO_TRACE and span_id != NO_SPAN
+    if len(trace_id) == 16 and len(span_id) == 8 and trace_id != NO_TRACE and span_id != NO_SPAN:
+        return str(trace_id.hex())
+    return None
 
 
-def check_logs(request: Any) -> tuple[int, int, str]:
-    """Count log records; all of them can be stored."""
-    return sum(len(scope.log_records) for rl in request.resource_logs for scope in rl.scope_logs), 0, ""
+def check_logs(request: Any) -> Checked:
+    """Key log records by trace id, else by session; all of them can be stored."""
+    keys: list[str] = []
+    for resource in request.resource_logs:
+        session = _session(resource.resource.attributes)
+        keys += [_log_key(record) or session for scope in resource.scope_logs for record in scope.log_records]
+    return Checked(keys, len(keys))
 
 
-def check_metrics(request: Any) -> tuple[int, int, str]:
-    """Count metric points; all of them can be stored."""
-    return (
-        sum(_points(m) for rm in request.resource_metrics for scope in rm.scope_metrics for m in scope.metrics),
-        0,
-        "",
-    )
+def _log_key(record: Any) -> str:
+    trace_id = record.trace_id
+    if len(trace_id) == 16 and trace_id != NO_TRACE:
+        return str(trace_id.hex())
+    return _session(record.attributes)
+
+
+def _session(attributes: Iterable[Any]) -> str:
+    return next((str(one.value.string_value) for one in attributes if one.key in SESSION_KEYS), "")
+
+
+def check_metrics(request: Any) -> Checked:
+    """Key metrics by service; all of them can be stored."""
+    keys: list[str] = []
+    points = 0
+    for resource in request.resource_metrics:
+        metrics = [metric for scope in resource.scope_metrics for metric in scope.metrics]
+        keys += [_service(resource.resource.attributes)] * len(metrics)
+        points += sum(_points(metric) for metric in metrics)
+    return Checked(keys, points)
+
+
+def _service(attributes: Iterable[Any]) -> str:
+    return next((str(one.value.string_value) for one in attributes if one.key == "service.name"), "")
 
 
 def _points(metric: Any) -> int:
@@ -86,41 +120,60 @@ def _points(metric: Any) -> int:
     return len(getattr(metric, kind).data_points) if kind else 0
 
 
+def _weigh_span(request: Any) -> tuple[int, str]:
+    return 1, request.resource_spans[0].scope_spans[0].spans[0].span_id.hex()
+
+
+def _weigh_log(_request: Any) -> tuple[int, str]:
+    return 1, "a log record"
+
+
+def _weigh_metric(request: Any) -> tuple[int, str]:
+    metric = request.resource_metrics[0].scope_metrics[0].metrics[0]
+    return _points(metric), metric.name[:64]
+
+
 PREFIX = "opentelemetry.proto.collector"
 TRACES = Signal(
-    "traces",
-    "/v1/traces",
-    f"{PREFIX}.trace.v1.TraceService",
-    OTLP_SPANS,
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-    "rejected_spans",
-    check_spans,
-    ACCEPTED_SPANS,
-    REFUSED_SPANS,
+    name="traces",
+    path="/v1/traces",
+    service=f"{PREFIX}.trace.v1.TraceService",
+    topic=OTLP_SPANS,
+    by_key=False,
+    request=ExportTraceServiceRequest,
+    response=ExportTraceServiceResponse,
+    rejected_field="rejected_spans",
+    check=check_spans,
+    weigh=_weigh_span,
+    accepted=ACCEPTED_SPANS,
+    refused=REFUSED_SPANS,
 )
 LOGS = Signal(
-    "logs",
-    "/v1/logs",
-    f"{PREFIX}.logs.v1.LogsService",
-    OTLP_LOGS,
-    ExportLogsServiceRequest,
-    ExportLogsServiceResponse,
-    "rejected_log_records",
-    check_logs,
-    ACCEPTED_LOGS,
-    REFUSED_LOGS,
+    name="logs",
+    path="/v1/logs",
+    service=f"{PREFIX}.logs.v1.LogsService",
+    topic=OTLP_LOGS,
+    by_key=False,
+    request=ExportLogsServiceRequest,
+    response=ExportLogsServiceResponse,
+    rejected_field="rejected_log_records",
+    check=check_logs,
+    weigh=_weigh_log,
+    accepted=ACCEPTED_LOGS,
+    refused=REFUSED_LOGS,
 )
 METRICS = Signal(
-    "metrics",
-    "/v1/metrics",
-    f"{PREFIX}.metrics.v1.MetricsService",
-    OTLP_METRICS,
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-    "rejected_data_points",
-    check_metrics,
-    ACCEPTED_POINTS,
-    REFUSED_POINTS,
+    name="metrics",
+    path="/v1/metrics",
+    service=f"{PREFIX}.metrics.v1.MetricsService",
+    topic=OTLP_METRICS,
+    by_key=True,
+    request=ExportMetricsServiceRequest,
+    response=ExportMetricsServiceResponse,
+    rejected_field="rejected_data_points",
+    check=check_metrics,
+    weigh=_weigh_metric,
+    accepted=ACCEPTED_POINTS,
+    refused=REFUSED_POINTS,
 )
 SIGNALS = (TRACES, LOGS, METRICS)

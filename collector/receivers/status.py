@@ -1,48 +1,46 @@
-"""`google.rpc.Status` and `RetryInfo`, the bodies of refusals: few fields, written here without a package."""
+"""`google.rpc.Status` with its details, the bodies of refusals: few fields, written here without a package."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import orjson
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 
-INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = (
-    3,
-    5,
-    7,
-    8,
-    12,
-    13,
-    14,
-)
+from collector.protobuf_wire import encoded, field
+
+INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 8, 12, 14
 RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
 
-def status_json(code: int, message: str) -> bytes:
-    """Write a Status as JSON."""
-    return orjson.dumps({"code": code, "message": message})
-
-
-def status_protobuf(code: int, message: str, retry_seconds: float = 0.0) -> bytes:
-    """Write a Status as protobuf; with a delay it carries RetryInfo."""
-    text = message.encode("utf-8", "replace")
-    data = b"\x08" + _varint(code) + b"\x12" + _varint(len(text)) + text
+def status_json(code: int, message: str, retry_seconds: float = 0.0, at: str = "") -> bytes:
+    """Write a Status as JSON; a delay becomes RetryInfo, the path of a wrong field BadRequest."""
+    status: dict[str, Any] = {"code": code, "message": message}
+    details: list[dict[str, Any]] = []
     if retry_seconds > 0:
-        detail = AnyMessage(type_url=RETRY_INFO, value=_retry_info(retry_seconds)).SerializeToString()
-        data += b"\x1a" + _varint(len(detail)) + detail
+        details.append({"@type": RETRY_INFO, "retryDelay": f"{retry_seconds:.3f}s"})
+    if at:
+        details.append({"@type": BAD_REQUEST, "fieldViolations": [{"field": at, "description": message}]})
+    return orjson.dumps({**status, "details": details} if details else status)
+
+
+def status_protobuf(code: int, message: str, retry_seconds: float = 0.0, at: str = "") -> bytes:
+    """Write a Status as protobuf, with the same details."""
+    text = message.encode("utf-8", "replace")
+    data = b"\x08" + encoded(code) + field(2, text)
+    if retry_seconds > 0:
+        data += field(3, _any(RETRY_INFO, field(1, _duration(retry_seconds))))
+    if at:
+        data += field(3, _any(BAD_REQUEST, field(1, field(1, at.encode("utf-8", "replace")) + field(2, text))))
     return data
 
 
-def _retry_info(seconds: float) -> bytes:
+def _any(kind: str, value: bytes) -> bytes:
+    return AnyMessage(type_url=kind, value=value).SerializeToString()
+
+
+def _duration(seconds: float) -> bytes:
     whole = int(seconds)
-    delay = Duration(seconds=whole, nanos=int((seconds - whole) * 1e9)).SerializeToString()
-    return b"\x0a" + _varint(len(delay)) + delay
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9)).SerializeToString()

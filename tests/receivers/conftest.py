@@ -21,3 +21,10 @@ def own_doors(tmp_path: Path) -> Iterator[OpenDoors]:
     opened = OpenDoors(tmp_path)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def roomy_doors(tmp_path: Path) -> Iterator[OpenDoors]:
+    opened = OpenDoors(tmp_path, body_limit=1 << 26)
+    yield opened
+    opened.close()

@@ -21,6 +21,7 @@ from collector.receivers.otlp_config import GrpcConfig, HttpConfig, OtlpReceiver
 
 ANY_PORT = "127.0.0.1:0"
 BODY_LIMIT = 1_000_000
+MOST_CONNECTIONS = 8
 Answer = tuple[int, Mapping[str, str], bytes]
 
 
@@ -48,13 +49,22 @@ class SlowBus(EmbeddedBus):
 class OpenDoors:
     """The receiver; close it when done."""
 
-    def __init__(self, folder: Path, limit_bytes: int = 1 << 40) -> None:
+    def __init__(
+        self, folder: Path, limit_bytes: int = 1 << 40, max_record_bytes: int = 1 << 26, body_limit: int = BODY_LIMIT
+    ) -> None:
         self.bus = SlowBus(folder)
         protocols = Protocols(
-            grpc=GrpcConfig(endpoint=ANY_PORT, max_recv_msg_size_mib=1),
-            http=HttpConfig(endpoint=ANY_PORT, max_request_body_size=BODY_LIMIT, read_timeout_seconds=1),
+            grpc=GrpcConfig(endpoint=ANY_PORT, max_recv_msg_size_mib=1, read_timeout_seconds=1),
+            http=HttpConfig(
+                endpoint=ANY_PORT,
+                max_request_body_size=body_limit,
+                read_timeout_seconds=1,
+                idle_timeout_seconds=1,
+                max_connections=MOST_CONNECTIONS,
+            ),
         )
-        self._receiver = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), Intake(self.bus, Admission(limit_bytes)))
+        intake = Intake(self.bus, Admission(limit_bytes), max_record_bytes=max_record_bytes)
+        self._receiver = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), intake)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

@@ -19,15 +19,15 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("npm") is None:
         pytest.skip("npm is not on this machine")
     folder = tmp_path_factory.mktemp("js")
-    for name in ("package.json", "client.mjs"):
+    for name in ("package.json", "package-lock.json", "client.mjs"):
         shutil.copy(SOURCES / name, folder)
-    command = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        pytest.skip(f"npm install took more than {INSTALL_SECONDS} s")
+        pytest.skip(f"npm ci took more than {INSTALL_SECONDS} s")
     if done.returncode:
-        pytest.skip(f"npm install failed: {done.stderr[-300:]}")
+        pytest.skip(f"npm ci failed: {done.stderr[-300:]}")
     return folder
 
 

@@ -1,0 +1,73 @@
+"""The connections of the HTTP door: bounded in number, and closed when nothing is asked on them for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+SWEEPS = 4
+"""How often connections are looked at within the time they may idle."""
+LINGERING_SECONDS = 1.0
+"""How long the rest of a body is read after its refusal, so that the client gets to see the answer."""
+
+
+class HttpConnections(web.Server):
+    """Connections and what is asked on them. Owned by one event loop.
+
+    aiohttp waits for ever for the head of a first request, and takes as many connections as there are descriptors.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        most: int,
+        idle_seconds: float,
+    ) -> None:
+        super().__init__(
+            self._answer,
+            access_log=None,
+            lingering_time=LINGERING_SECONDS,
+            auto_decompress=False,
+            keepalive_timeout=idle_seconds,
+        )
+        self._handle = handle
+        self._most = most
+        self._idle_seconds = idle_seconds
+        self._idle: dict[web.RequestHandler, float] = {}
+        self._open: dict[web.RequestHandler, asyncio.Transport] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection, or end it at once where there are enough."""
+        super().connection_made(handler, transport)
+        if len(self._open) >= self._most:
+            transport.abort()
+            return
+        self._open[handler] = transport
+        self._idle[handler] = self._loop.time()
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(self._idle_seconds / SWEEPS, self._end_idle)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection."""
+        super().connection_lost(handler, exc)
+        self._open.pop(handler, None)
+        self._idle.pop(handler, None)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        self._idle.pop(connection, None)
+        try:
+            return await self._handle(request)
+        finally:
+            if connection in self._open:
+                self._idle[connection] = self._loop.time()
+
+    def _end_idle(self) -> None:
+        """End what has idled for too long; no timer stays behind where there is no connection."""
+        since = self._loop.time() - self._idle_seconds
+        for handler in [one for one, idle in self._idle.items() if idle <= since]:
+            self._open[handler].abort()
+        self._sweep = self._loop.call_later(self._idle_seconds / SWEEPS, self._end_idle) if self._open else None

@@ -1,0 +1,140 @@
+"""Clients that go away, say half of it, say nothing, or come in numbers: the doors stay open for the others."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from open_doors import MOST_CONNECTIONS, OpenDoors, request
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+from collector.protobuf_wire import field
+
+EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+
+
+def connect(doors: OpenDoors) -> socket.socket:
+    host, port = doors.http.split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def honest_clients_are_served(doors: OpenDoors) -> None:
+    assert doors.ask("POST", "/v1/traces", request(), PROTOBUF)[0] == 200
+    with grpc.insecure_channel(doors.grpc) as channel:
+        channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)(request(), timeout=10)
+
+
+def test_a_caller_that_gives_up_while_the_bus_is_writing_harms_nobody(own_doors: OpenDoors) -> None:
+    own_doors.bus.held = []
+    with grpc.insecure_channel(own_doors.grpc) as channel:
+        call = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
+        with pytest.raises(grpc.RpcError) as given_up:
+            call(request(), timeout=0.5)
+    assert given_up.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    ((_, waiting),) = own_doors.bus.held
+    assert not waiting.cancelled()
+    waiting.set_result(None)  # what the bus does once it has written; it raises where the future was cancelled
+    own_doors.bus.held = None
+    honest_clients_are_served(own_doors)
+
+
+def test_a_call_without_a_message_is_answered(doors: OpenDoors) -> None:
+    with grpc.insecure_channel(doors.grpc) as channel:
+        call = channel.stream_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
+        with pytest.raises(grpc.RpcError) as refused:
+            call(iter(()), timeout=10)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_call_whose_message_does_not_come_is_told_to_come_again(doors: OpenDoors) -> None:
+    done = threading.Event()
+
+    def never() -> Iterator[bytes]:
+        done.wait(10)
+        yield from ()
+
+    with grpc.insecure_channel(doors.grpc) as channel:
+        call = channel.stream_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
+        with pytest.raises(grpc.RpcError) as refused:
+            call(never(), timeout=10)
+        done.set()
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_head_that_is_never_finished_is_not_waited_for(doors: OpenDoors) -> None:
+    with connect(doors) as slow:
+        slow.sendall(HEAD)
+        assert slow.recv(100) == b""
+    honest_clients_are_served(doors)
+
+
+def test_a_connection_on_which_nothing_more_is_asked_is_closed(doors: OpenDoors) -> None:
+    with connect(doors) as idle:
+        idle.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        assert idle.recv(1_000).startswith(b"HTTP/1.1 200")
+        assert idle.recv(100) == b""
+
+
+def test_more_connections_than_allowed_are_ended_and_make_room_again(own_doors: OpenDoors) -> None:
+    held = [connect(own_doors) for _ in range(MOST_CONNECTIONS)]
+    for one in held:
+        one.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        assert one.recv(1_000).startswith(b"HTTP/1.1 200")
+    with connect(own_doors) as surplus:
+        assert _was_ended(surplus)
+    for one in held:
+        one.close()
+    honest_clients_are_served(own_doors)
+
+
+def _was_ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_a_request_of_nothing_but_empty_spans_is_refused_before_it_is_parsed(roomy_doors: OpenDoors) -> None:
+    bomb = field(1, field(2, b"\x12\x00" * 1_500_000))
+    status, _, body = roomy_doors.ask(
+        "POST", "/v1/traces", gzip.compress(bomb), {**PROTOBUF, "Content-Encoding": "gzip"}
+    )
+    assert (status, b"no telemetry" in body) == (400, True)
+
+
+def test_a_compressed_grpc_message_is_bounded_as_it_comes_out(doors: OpenDoors) -> None:
+    with grpc.insecure_channel(doors.grpc, compression=grpc.Compression.Gzip) as channel:
+        call = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
+        call(request(3), timeout=10)
+        with pytest.raises(grpc.RpcError) as refused:
+            call(bytes(20_000_000), timeout=10)
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_span_over_the_record_limit_is_named_and_the_rest_is_taken(tmp_path: Path) -> None:
+    doors = OpenDoors(tmp_path, max_record_bytes=300)
+    mixed = ExportTraceServiceRequest.FromString(request(4))
+    mixed.resource_spans[0].scope_spans[0].spans[1].name = "x" * 1_000
+    _, _, body = doors.ask("POST", "/v1/traces", mixed.SerializeToString(), PROTOBUF)
+    partial = ExportTraceServiceResponse.FromString(body).partial_success
+    values = [record.value for record in doors.stored()]
+    doors.close()
+    assert (partial.rejected_spans, "0202020202020202" in partial.error_message) == (1, True)
+    assert all(len(value) <= 300 for value in values)
+    assert sum(value.count(b"\x0a\x10") for value in values) == 3
+
+
+def test_a_body_that_says_less_than_it_is_takes_no_room_until_it_comes(own_doors: OpenDoors) -> None:
+    with connect(own_doors) as slow:
+        slow.sendall(HEAD + b"Content-Length: 999999\r\n\r\n" + gzip.compress(b"x"))
+        honest_clients_are_served(own_doors)
