@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from collector.bus.polling import polled
 from collector.bus.protocol import Bus, Consumer, Record
 from schemas.topics import DETECTIONS
 
@@ -58,7 +59,7 @@ class DetectionsStream:
         for partition, offset in resume.items():
             reader.seek(DETECTIONS, partition, offset + 1)
         while True:
-            batch = await asyncio.to_thread(reader.poll, 200, timeout_seconds=POLL_SECONDS)
+            batch = await polled(reader, 200, POLL_SECONDS)
             await response.write(b"".join(events(batch.records, places)) or KEEP_ALIVE)
 
 

@@ -153,7 +153,7 @@ class EmbeddedBus:
             writes = self._take(max(0.0, next_retention - time.monotonic()))
             if writes:
                 self._commit(writes)
-            elif self._closing:
+            elif self._closing and not self._queue:
                 return
             if time.monotonic() >= next_retention or self._held > self._max_bytes:
                 self._retain()
@@ -163,7 +163,9 @@ class EmbeddedBus:
         with self._wake:
             self._wake.wait_for(lambda: self._queue or self._closing, timeout_seconds)
             count = min(len(self._queue), COMMIT_TRANSACTIONS)
-            return [self._queue.popleft() for _ in range(count)]
+            taken = [self._queue.popleft() for _ in range(count)]
+        # From here on a write cannot be cancelled: what nobody waits for any more is not written.
+        return [write for write in taken if write.done.set_running_or_notify_cancel()]
 
     def _commit(self, writes: Sequence[Write]) -> None:
         """Commit writes in one transaction; where that fails none of them happened, and each future says so."""

@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from collector.bus.polling import polled
+from collector.bus.protocol import Consumer
 from collector.cli.configuration import load_settings
 from collector.cli.live_view import LiveView
 from collector.pipeline import Pipeline, StartError
@@ -87,8 +89,8 @@ async def _watch(pipeline: Pipeline, console: Console) -> None:
         reader.close()
 
 
-async def _new(reader: Any) -> list[dict[str, Any]]:
-    batch = await asyncio.to_thread(reader.poll, 200, timeout_seconds=0.5)
+async def _new(reader: Consumer) -> list[dict[str, Any]]:
+    batch = await polled(reader, 200, 0.5)
     return [orjson.loads(record.value) for record in batch.records]
 
 
