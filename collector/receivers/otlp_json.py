@@ -99,7 +99,17 @@ def _set(message: Any, field: Known, item: Any, depth: int) -> None:
         target.SetInParent()
         _fill(target, item, depth - 1)
     else:
-        setattr(message, field.name, _read(field.read, item))
+        _set_scalar(message, field.name, field.read, item)
+
+
+def _set_scalar(message: Any, name: str, read: Reader, item: Any) -> None:
+    """Set a field; an attribute's number that is no 64-bit integer, as JavaScript's SDK writes 1e300, is a double."""
+    try:
+        setattr(message, name, _read(read, item))
+    except Wrong:
+        if name != "int_value" or not isinstance(item, int | float):
+            raise
+        message.double_value = float(item)
 
 
 def _extend(target: Any, read: Reader | None, items: Any, depth: int) -> None:

@@ -65,6 +65,11 @@ def test_values_of_every_kind_are_read() -> None:
     assert value_of({"arrayValue": {}}).WhichOneof("value") == "array_value"
 
 
+@pytest.mark.parametrize("number", [-1.7976931348623157e308, 2.0**63, 2**63, 1.5])
+def test_an_attributes_number_that_is_no_integer_of_64_bits_is_a_double(number: float) -> None:
+    assert value_of({"intValue": number}).double_value == number
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"traceId": "zz"}, "traceId"),
     ({"traceId": "z" * 32}, "traceId"),
