@@ -10,6 +10,7 @@ import grpc
 
 from collector.receivers import status
 from collector.receivers.intake import MIB, Accepted, Intake, Malformed, Overloaded, Refusal, TooLarge
+from collector.receivers.lasting_grpc import LastingGrpcServer
 from collector.receivers.otlp_config import GrpcConfig
 from collector.receivers.signals import SIGNALS, Signal
 
@@ -34,21 +35,21 @@ class OtlpGrpc:
         self._intake = intake
         self.host, _, port = config.endpoint.rpartition(":")
         self.port = int(port)
-        self._server: grpc.aio.Server | None = None
+        self._server = LastingGrpcServer(self._opened)
 
     async def start(self) -> None:
         """Bind and serve; raises RuntimeError where the address is taken."""
-        server = grpc.aio.server(options=_options(self._config))
-        server.add_generic_rpc_handlers(tuple(self._service(signal) for signal in SIGNALS))
-        server.add_generic_rpc_handlers((_health_service(),))
-        self.port = server.add_insecure_port(f"{self.host or '[::]'}:{self.port}")
-        await server.start()
-        self._server = server
+        self.port = await self._server.start(self.port)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls; those under way are finished within the grace."""
-        if self._server is not None:
-            await self._server.stop(grace_seconds)
+        await self._server.stop(grace_seconds)
+
+    def _opened(self, port: int) -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server(options=_options(self._config))
+        server.add_generic_rpc_handlers(tuple(self._service(signal) for signal in SIGNALS))
+        server.add_generic_rpc_handlers((_health_service(),))
+        return server, server.add_insecure_port(f"{self.host or '[::]'}:{port}")
 
     def _service(self, signal: Signal) -> Any:
         # As a stream of one message: grpc.aio never answers a unary call whose message does not come.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -15,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from raw_exchange import exchange, grpc_call
 
 from collector.protobuf_wire import field
 
@@ -138,3 +140,26 @@ def test_a_body_that_says_less_than_it_is_takes_no_room_until_it_comes(own_doors
     with connect(own_doors) as slow:
         slow.sendall(HEAD + b"Content-Length: 999999\r\n\r\n" + gzip.compress(b"x"))
         honest_clients_are_served(own_doors)
+
+
+def test_calls_whose_path_is_no_text_do_not_end_the_door_and_calls_under_way_are_finished(own_doors: OpenDoors) -> None:
+    own_doors.bus.held = []
+    with grpc.insecure_channel(own_doors.grpc) as channel:
+        call = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
+        under_way = call.future(request(), timeout=20)
+        wait_until(lambda: bool(own_doors.bus.held))
+        for _ in range(3):
+            exchange(own_doors.grpc, grpc_call(b"/\xff", b""))
+        ((_, waiting),) = own_doors.bus.held
+        waiting.set_result(None)
+        assert under_way.result() == b""
+    own_doors.bus.held = None
+    with grpc.insecure_channel(own_doors.grpc) as channel:
+        call = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
+        call(request(), timeout=10, wait_for_ready=True)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not true() and time.monotonic() < until:
+        time.sleep(0.01)
