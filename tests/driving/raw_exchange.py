@@ -25,12 +25,12 @@ def connected(address: str) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=10)
 
 
-def exchange(address: str, said: bytes) -> bytes:
-    """Say bytes and give all that comes back until there is silence, or the end."""
+def exchange(address: str, said: bytes, patience_seconds: float = ANSWER_SECONDS) -> bytes:
+    """Say bytes and give all that comes back until there is an answer, silence, or the end."""
     heard = b""
-    with connected(address) as connection, suppress(ConnectionError, TimeoutError):
+    with connected(address) as connection, suppress(OSError):
         connection.sendall(said)
-        connection.settimeout(ANSWER_SECONDS)
+        connection.settimeout(patience_seconds)
         with suppress(TimeoutError):
             while (piece := connection.recv(65_536)) and not is_answered(heard := heard + piece):
                 pass
@@ -42,7 +42,9 @@ def exchange(address: str, said: bytes) -> bytes:
 
 
 def is_answered(heard: bytes) -> bool:
-    """Say whether a whole HTTP/1 answer has come."""
+    """Say whether a whole HTTP/1 answer has come, or the end of a gRPC call."""
+    if b"grpc-status" in heard:
+        return True
     found = HEAD.match(heard)
     if found is None or found[1] == b"100":
         return False
