@@ -213,6 +213,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str
     detection_ids: tuple[Id, ...]
 
+    def __post_init__(self) -> None:
+        unix_ns(self.expires_at)
+
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The guard policy in force; agent empty = the whole service. `version` only grows."""
