@@ -2,7 +2,8 @@
 
 Whatever waits while a commit is under way goes into the next one, so latency is one or two fsyncs
 and throughput grows with load. Consumers read on connections of their own; WAL lets them.
-Other processes may publish to the same file (the command line does), so offsets are read inside each transaction.
+Other processes write the same file (`tracemend up` is several, the command line publishes), so offsets are read inside
+each transaction, writers take turns, and whoever appends wakes the readers of all.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +27,8 @@ from collector.bus.embedded_log import Head
 from collector.bus.embedded_write import Write
 from collector.bus.murmur2 import partition_of
 from collector.bus.protocol import BusUnavailable, Fenced, Outgoing
+from collector.bus.wakeups import WakeUps
+from collector.bus.write_turn import WriteTurn
 from schemas.topics import TOPICS, Topic
 
 T = TypeVar("T")
@@ -37,7 +40,11 @@ DISK_FULL_RETRY_SECONDS = 5.0
 
 
 class EmbeddedBus:
-    """A bus in a folder. `max_bytes` bounds what unread records may take; above it publishing is refused."""
+    """A bus in a folder. `max_bytes` bounds what unread records may take; above it publishing is refused.
+
+    `readers` are the groups that retention waits for, of this process and all others; where it is empty, retention is
+    somebody else's, and None stands for the groups that join here.
+    """
 
     def __init__(
         self,
@@ -47,23 +54,27 @@ class EmbeddedBus:
         max_bytes: int = 10 * 1024**3,
         topics: Sequence[Topic] = TOPICS,
         prefix: str = "",
+        readers: Collection[str] | None = None,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = folder / "bus.sqlite"
         self._topics = {topic.name: topic for topic in topics}
         self._prefix = prefix
         self._max_bytes = max_bytes
+        self._turn = WriteTurn(folder / "write_turn")
         self._connection = log.connect(self._path, fsync)
         self._partitions = self._create(topics, partitions)
         self._clock = BusClock(log.read_clock(self._connection))
         self._held = sum(head.size for head in log.read_heads(self._connection).values())
-        self._groups: set[str] = set()
+        self._groups = set(readers or ())
+        self._retains = readers is None or bool(readers)
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._queue: deque[Write] = deque()
         self._closing = False
         self._wake = threading.Condition()
         self._appended = threading.Condition()
         self._generation = 0
+        self._others = WakeUps(folder / "wake", self._announce)
         self._writer = threading.Thread(target=self._run, name="bus-writer", daemon=True)
         self._writer.start()
 
@@ -80,17 +91,20 @@ class EmbeddedBus:
 
     def consumer(self, group: str, topics: Sequence[str]) -> EmbeddedConsumer:
         """Join a group; see `Bus.consumer`. An older member of the group is fenced."""
+        self._others.listen()
         connection = log.connect(self._path)
-        connection.execute("BEGIN IMMEDIATE")
-        epoch = log.take_over(connection, group)
         assigned = [(topic, part) for topic in topics for part in range(self.partitions(topic))]
-        log.begin_offsets(connection, group, assigned)
-        connection.execute("COMMIT")
+        with self._turn:
+            connection.execute("BEGIN IMMEDIATE")
+            epoch = log.take_over(connection, group)
+            log.begin_offsets(connection, group, assigned)
+            connection.execute("COMMIT")
         self._groups.add(group)
         return EmbeddedConsumer(self, group, epoch, assigned, connection)
 
     def reader(self, topics: Sequence[str]) -> EmbeddedConsumer:
         """Read without a group; see `Bus.reader`."""
+        self._others.listen()
         connection = log.connect(self._path)
         assigned = [(topic, part) for topic in topics for part in range(self.partitions(topic))]
         heads = log.read_heads(connection)
@@ -117,7 +131,9 @@ class EmbeddedBus:
             self._closing = True
             self._wake.notify_all()
         self._writer.join()
+        self._others.close()
         self._connection.close()
+        self._turn.close()
 
     # --- for consumers ---
 
@@ -131,21 +147,20 @@ class EmbeddedBus:
             self._wake.notify()
 
     def generation(self) -> int:
-        """Count the commits so far; a change means that there may be something new to read."""
+        """Count the appends so far; a change means that there may be something new to read."""
         return self._generation
 
     def wait_for_append(self, since: int, timeout_seconds: float) -> None:
-        """Wait until something was committed after generation `since`, or the time is over."""
+        """Wait until something was appended after generation `since`, or the time is over."""
         with self._appended:
             self._appended.wait_for(lambda: self._generation != since or self._closing, timeout_seconds)
 
     # --- the writer thread ---
 
     def _create(self, topics: Sequence[Topic], partitions: int) -> dict[str, int]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        made = {topic.name: log.create_topic(self._connection, topic.name, partitions) for topic in topics}
-        self._connection.execute("COMMIT")
-        return made
+        return self._transact(
+            lambda: {topic.name: log.create_topic(self._connection, topic.name, partitions) for topic in topics}
+        )
 
     def _run(self) -> None:
         next_retention = time.monotonic() + RETENTION_EVERY_SECONDS
@@ -156,7 +171,8 @@ class EmbeddedBus:
             elif self._closing and not self._queue:
                 return
             if time.monotonic() >= next_retention or self._held > self._max_bytes:
-                self._retain()
+                if self._retains:
+                    self._retain()
                 next_retention = time.monotonic() + RETENTION_EVERY_SECONDS
 
     def _take(self, timeout_seconds: float) -> list[Write]:
@@ -181,7 +197,9 @@ class EmbeddedBus:
                 write.done.set_result(None)
             else:
                 write.done.set_exception(failure)
-        self._announce()
+        if any(write.records for write in writes):
+            self._announce()
+            self._others.announce()
 
     def _announce(self) -> None:
         with self._appended:
@@ -189,15 +207,16 @@ class EmbeddedBus:
             self._appended.notify_all()
 
     def _transact(self, body: Callable[[], T]) -> T:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            result = body()
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-        return result
+        with self._turn:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = body()
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            return result
 
     def _write_all(self, writes: Sequence[Write]) -> list[Fenced | None]:
         heads, now_ns = log.read_heads(self._connection), max(self.now_ns(), log.read_clock(self._connection))

@@ -13,8 +13,8 @@ from collector.bus import embedded_log as log
 from collector.bus.embedded_write import Write, Writer
 from collector.bus.protocol import Batch, Outgoing, Record, StateChange
 
-OTHER_PROCESSES_SECONDS = 0.2
-"""How often to look for what other processes appended; our own appends wake a reader at once."""
+LOOK_ANYWAY_SECONDS = 1.0
+"""How often to look for what was appended where no wake-up came: who appends may have died before it woke anybody."""
 
 
 class EmbeddedState:
@@ -85,7 +85,7 @@ class EmbeddedConsumer:
             if records or left <= 0:
                 # While there is more to read, time is the records' own: deadlines must not overtake the backlog.
                 return Batch(records, now_ns if all_read else records[-1].append_ns)
-            self._bus.wait_for_append(seen, min(left, OTHER_PROCESSES_SECONDS))
+            self._bus.wait_for_append(seen, min(left, LOOK_ANYWAY_SECONDS))
 
     def commit(
         self, outputs: Sequence[Outgoing] = (), changes: Sequence[StateChange] = (), offsets: bool = True
