@@ -1,4 +1,8 @@
-"""The connections of the HTTP door: bounded in number, and closed when nothing is asked on them for a while."""
+"""The connections of the HTTP door: bounded in number, and closed when nothing is asked on them for a while.
+
+Where there are too many, the one that has said nothing for the longest makes room: whoever opens many and keeps silent
+ends its own, and nobody else waits until they time out.
+"""
 
 from __future__ import annotations
 
@@ -40,15 +44,24 @@ class HttpConnections(web.Server):
         self._sweep: asyncio.TimerHandle | None = None
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Take a connection, or end it at once where there are enough."""
+        """Take a connection; where there are enough, end an idle one for it, or itself where all are at work."""
         super().connection_made(handler, transport)
-        if len(self._open) >= self._most:
+        if len(self._open) >= self._most and not self._make_room():
             transport.abort()
             return
         self._open[handler] = transport
         self._idle[handler] = self._loop.time()
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._idle_seconds / SWEEPS, self._end_idle)
+
+    def _make_room(self) -> bool:
+        """End the connection that has idled longest: they stand in that order."""
+        idle = next(iter(self._idle), None)
+        if idle is None:
+            return False
+        del self._idle[idle]
+        self._open.pop(idle).abort()
+        return True
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Forget a connection."""

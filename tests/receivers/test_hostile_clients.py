@@ -87,16 +87,38 @@ def test_a_connection_on_which_nothing_more_is_asked_is_closed(doors: OpenDoors)
         assert idle.recv(100) == b""
 
 
-def test_more_connections_than_allowed_are_ended_and_make_room_again(own_doors: OpenDoors) -> None:
+def test_where_there_are_too_many_connections_the_one_idle_for_longest_makes_room(own_doors: OpenDoors) -> None:
     held = [connect(own_doors) for _ in range(MOST_CONNECTIONS)]
     for one in held:
         one.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
         assert one.recv(1_000).startswith(b"HTTP/1.1 200")
-    with connect(own_doors) as surplus:
-        assert _was_ended(surplus)
+    held[0].sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+    assert held[0].recv(1_000).startswith(b"HTTP/1.1 200")
+    assert own_doors.ask("POST", "/v1/traces", request(), PROTOBUF)[0] == 200
+    assert _was_ended(held[1])
+    held[0].sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+    assert held[0].recv(1_000).startswith(b"HTTP/1.1 200")
     for one in held:
         one.close()
+
+
+def test_where_all_connections_are_at_work_another_is_ended_and_there_is_room_again(own_doors: OpenDoors) -> None:
+    busy = [connect(own_doors) for _ in range(MOST_CONNECTIONS)]
+    for one in busy:
+        one.sendall(HEAD + b"Content-Length: 5\r\n\r\n")
+    wait_until(lambda: _is_full(own_doors))
+    for one in busy:
+        one.close()
     honest_clients_are_served(own_doors)
+
+
+def _is_full(doors: OpenDoors) -> bool:
+    with connect(doors) as surplus:
+        surplus.settimeout(0.1)
+        try:
+            return _was_ended(surplus)
+        except TimeoutError:
+            return False
 
 
 def _was_ended(connection: socket.socket) -> bool:
@@ -149,7 +171,7 @@ def test_calls_whose_path_is_no_text_do_not_end_the_door_and_calls_under_way_are
         under_way = call.future(request(), timeout=20)
         wait_until(lambda: bool(own_doors.bus.held))
         for _ in range(3):
-            exchange(own_doors.grpc, grpc_call(b"/\xff", b""))
+            wait_until(lambda: _has_said(own_doors, grpc_call(b"/\xff", b"")))
         ((_, waiting),) = own_doors.bus.held
         waiting.set_result(None)
         assert under_way.result() == b""
@@ -157,6 +179,15 @@ def test_calls_whose_path_is_no_text_do_not_end_the_door_and_calls_under_way_are
     with grpc.insecure_channel(own_doors.grpc) as channel:
         call = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
         call(request(), timeout=10, wait_for_ready=True)
+
+
+def _has_said(doors: OpenDoors, said: bytes) -> bool:
+    """Say bytes to the gRPC door; it may be opening anew."""
+    try:
+        exchange(doors.grpc, said)
+    except ConnectionError:
+        return False
+    return True
 
 
 def wait_until(true: Callable[[], bool]) -> None:
