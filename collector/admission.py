@@ -29,10 +29,10 @@ class Overload(Exception):  # noqa: N818  # it is an answer
         self.retry_seconds = retry_seconds
 
 
-def resident_bytes() -> int:
-    """Read how much memory this process holds; 0 where the platform does not say."""
+def resident_bytes(pid: int = 0) -> int:
+    """Read how much memory a process holds, 0 for this one; 0 where the platform does not say."""
     try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
+        return int(Path(f"/proc/{pid or 'self'}/statm").read_bytes().split()[1]) * _PAGE_BYTES
     except OSError:
         return 0
 

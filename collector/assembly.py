@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from aiohttp import web
 
-from collector.admission import Admission
+from collector.admission import Admission, resident_bytes
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Delivery, Stage
 from collector.components import detector_class
 from collector.normalise.normaliser import Normaliser
 from collector.receivers.intake import Intake
 from collector.receivers.otlp import OtlpReceiver
-from collector.roles import HEALING, NORMALISER, PROCESSORS, RECEIVERS, SINKS, Roles
+from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles
 from config.settings import MIB, Settings
 from healing import policy_http
 from healing.consumer import HealingConsumer
@@ -40,12 +40,18 @@ Route = tuple[str, Callable[[web.Request], Any]]
 
 
 class Assembly:
-    """The parts of one process."""
+    """The parts of one process. `retains`: whether its bus removes what every group here has read, or nothing yet.
 
-    def __init__(self, settings: Settings, roles: Roles) -> None:
+    `resident` measures the memory of the whole program in bytes, of all its processes.
+    """
+
+    def __init__(
+        self, settings: Settings, roles: Roles, retains: bool = True, resident: Callable[[], int] = resident_bytes
+    ) -> None:
         self._settings = settings
         self._roles = roles
-        self.bus = self._bus()
+        self._resident = resident
+        self.bus = self._bus(None if retains else ())
         self.receivers = list(self._receivers())
         self.servers = list(self._servers())
         self._policies = PolicyBoard()
@@ -67,17 +73,17 @@ class Assembly:
 
     # --- parts ---
 
-    def _bus(self) -> EmbeddedBus:
+    def _bus(self, readers: Collection[str] | None) -> EmbeddedBus:
         bus = self._settings.bus
         embedded = bus.embedded
         fsync, max_bytes = (embedded.fsync, embedded.max_bytes) if embedded is not None else (True, 10 * 1024**3)
         folder = self._settings.service.data_dir / "bus"
-        return EmbeddedBus(folder, bus.partitions, fsync, max_bytes, prefix=bus.prefix)
+        return EmbeddedBus(folder, bus.partitions, fsync, max_bytes, prefix=bus.prefix, readers=readers)
 
     def _receivers(self) -> Iterator[OtlpReceiver]:
         if not self._roles.runs(RECEIVERS):
             return
-        admission = Admission(self._settings.service.memory_limit_mib * MIB)
+        admission = Admission(self._settings.service.memory_limit_mib * MIB, self._resident)
         for name in self._enabled("receivers"):
             yield OtlpReceiver(self._settings.receivers[name], Intake(self.bus, admission, name))
 
@@ -130,7 +136,7 @@ class Assembly:
             gate = GateSettings(healing.dry_run, healing.min_confidence, healing.max_age_seconds)
             yield HealingRouter()
             yield HealingConsumer(gate)
-        if self._roles.runs(HEALING):
+        if self._roles.runs(POLICIES):
             yield self._policies
 
     def _servers(self) -> Iterator[ClickHouseHttp]:

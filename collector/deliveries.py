@@ -47,7 +47,7 @@ class DeliveryThread(StageThread):
 
     def _gather(self, consumer: Consumer, limit: int) -> Batch:
         """Poll until a batch is full or old enough."""
-        batch = consumer.poll(limit, timeout_seconds=POLL_SECONDS)
+        batch = consumer.poll(limit, timeout_seconds=self._patience())
         if not batch.records:
             return batch
         records, until = list(batch.records), time.monotonic() + self._delivery.flush_seconds

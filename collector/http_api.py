@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_latest
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
@@ -19,23 +19,37 @@ class Health(NamedTuple):
     components: Mapping[str, Mapping[str, str]]
 
 
+class Metrics(Protocol):
+    """What is written out at `/metrics`."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every metric."""
+
+
 Route = tuple[str, Callable[[web.Request], object]]
 
 
 class HttpApi:
     """Serves on one address; `port` is the bound one (an address with port 0 takes any free one)."""
 
-    def __init__(self, endpoint: str, health: Callable[[], Health], routes: Sequence[Route] = ()) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        health: Callable[[], Health],
+        routes: Sequence[Route] = (),
+        metrics: Callable[[], Awaitable[Metrics]] | None = None,
+    ) -> None:
         self._host, _, port = endpoint.rpartition(":")
         self.port = int(port)
         self._health = health
+        self._metrics = metrics
         self._routes = routes
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Bind and serve. Raises OSError where the address is taken."""
         app = web.Application(middlewares=[_only_same_origin])
-        app.router.add_get("/metrics", _metrics)
+        app.router.add_get("/metrics", self._written)
         app.router.add_get("/healthz", self._healthz)
         for path, handler in self._routes:
             app.router.add_get(path, handler)  # type: ignore[arg-type]  # handlers are coroutines
@@ -55,6 +69,10 @@ class HttpApi:
         body = {"status": "ok" if health.ready else "starting", "components": health.components}
         return web.json_response(body, status=200 if health.ready else 503)
 
+    async def _written(self, _request: web.Request) -> web.Response:
+        body = generate_latest(await self._metrics() if self._metrics is not None else REGISTRY)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -71,7 +89,3 @@ async def _only_same_origin(request: web.Request, handler: Callable[[web.Request
     if request.headers.get("Origin"):
         return web.Response(status=403, text="cross-origin requests are refused\n")
     return await handler(request)  # type: ignore[misc,no-any-return]  # aiohttp's handlers are coroutines
-
-
-async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,9 +1,7 @@
 """Puts the pipeline together from its settings, starts it back to front, and stops it front to back.
 
-Start: data dir lock, bus, store, sinks, healing, processors, normaliser, HTTP API, doors last.
-Stop: doors first, then each stage in the order of a span's way, so that each drains into the next.
-
-StartError    stop: something that is needed could not be started; says what and what to do
+Start: data dir lock, bus, then the stages of this process and the other processes at once, HTTP API, doors last.
+Stop: doors first, then each process and stage in the order of a span's way, so that each drains into the next.
 """
 
 from __future__ import annotations
@@ -11,31 +9,32 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from prometheus_client import Metric
+
+from collector.admission import resident_bytes
 from collector.assembly import Assembly
-from collector.deliveries import DeliveryThread
 from collector.detections_stream import DetectionsStream
 from collector.http_api import Health, HttpApi
+from collector.process_plan import Part
+from collector.program_metrics import ProgramMetrics
 from collector.roles import Roles
 from collector.running import DataDirLock, RunningInfo, write_running
 from collector.shutdown import Deadline
-from collector.stages import RUNNING, STARTING, StageThread
+from collector.stage_threads import StageThreads, StartError
+from collector.supervisor import Supervisor
 from config.settings import Settings
-
-DRAINED_POLL_SECONDS = 0.05
-START_SECONDS = 60.0
-
-
-class StartError(Exception):
-    """The pipeline cannot start."""
 
 
 class Pipeline:
-    """A running pipeline. Build it, `start`, and `stop` once; owned by one event loop."""
+    """A running pipeline. Build it, `start`, and `stop` once; owned by one event loop.
 
-    def __init__(self, settings: Settings, roles: Roles | None = None) -> None:
+    `roles` are what this process runs, `others` what processes beside it do.
+    """
+
+    def __init__(self, settings: Settings, roles: Roles | None = None, others: Sequence[Part] = ()) -> None:
         self.settings = settings
         self.data_dir: Path = settings.service.data_dir
         self.failure = ""
@@ -43,24 +42,27 @@ class Pipeline:
         self._lock.acquire()
         self._failed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._assembly = Assembly(settings, roles or Roles())
+        self._others = others
+        self._supervisor: Supervisor | None = None
+        self._assembly = Assembly(settings, roles or Roles(), not others, self._resident_bytes)
         self.bus = self._assembly.bus
-        self._threads: list[StageThread] = []
+        self._stages = StageThreads(self.bus, self._on_failed, self._assembly.drain_order)
         self._api: HttpApi | None = None
         self._ready = False
 
     async def start(self) -> None:
         """Start everything; raises StartError naming the component that would not."""
         self._loop = asyncio.get_running_loop()
-        for name, stage in await asyncio.to_thread(self._assembly.stages):
-            driver = DeliveryThread if hasattr(stage, "deliver") else StageThread
-            thread = driver(name, stage, self.bus, self._on_fenced)  # type: ignore[arg-type]  # each drives its own kind
-            self._threads.append(thread)
-            thread.start()
-        await asyncio.to_thread(self._wait_for_stages)
+        if self._others:
+            held = [self._lock.descriptor]
+            self._supervisor = Supervisor(self._others, self.settings, held, self._on_failed, self._tell_where)
+        await asyncio.to_thread(lambda: self._stages.start(self._assembly.stages()))
+        if self._supervisor is not None:
+            await self._supervisor.started()
+            self.bus.retain_for(self._supervisor.groups())
         await self._start_servers()
         self._ready = True
-        write_running(self.data_dir, self._running_info())
+        self._tell_where()
 
     async def stop(self, seconds: float) -> None:
         """Drain and stop; what could not be drained in time stays on the bus for the next start."""
@@ -68,7 +70,9 @@ class Pipeline:
         self._ready = False
         for receiver in self._assembly.receivers:
             await receiver.stop(deadline.left() / 2)
-        await asyncio.to_thread(self._drain, deadline)
+        if self._supervisor is not None:
+            await self._supervisor.stop(deadline)
+        await asyncio.to_thread(self._stages.drain, deadline)
         for server in self._assembly.servers:
             await server.stop()
         if self._api is not None:
@@ -88,28 +92,34 @@ class Pipeline:
             doors["health and metrics"] = f"{self._api_host()}:{self._api.port}"
         for server in self._assembly.servers:
             doors[server.name] = server.address
-        return doors
+        return doors | dict(self._supervisor.doors() if self._supervisor is not None else {})
 
     def health(self) -> Health:
-        """Say whether everything is ready, and how each stage is."""
-        components = {thread.name: {"status": thread.status, "error": thread.error} for thread in self._threads}
-        return Health(self._ready and all(thread.status == RUNNING for thread in self._threads), components)
+        """Say whether everything is ready, and how each stage and each process is."""
+        components = dict(self._stages.components())
+        ready = self._ready and self._stages.running()
+        if self._supervisor is not None:
+            components |= self._supervisor.components()
+            ready = ready and self._supervisor.ready()
+        return Health(ready and all(how["status"] == "running" for how in components.values()), components)
+
+    def metrics_now(self) -> Iterable[Metric]:
+        """Give the metrics of all processes as they last reported."""
+        return ProgramMetrics(self._supervisor.families() if self._supervisor is not None else []).collect()
 
     # --- starting ---
 
-    def _wait_for_stages(self) -> None:
-        """Wait until every stage has read its state; raises StartError for one that cannot."""
-        deadline = Deadline(START_SECONDS)
-        for thread in self._threads:
-            while thread.status == STARTING and deadline.left() > 0:
-                time.sleep(DRAINED_POLL_SECONDS / 5)
-            if thread.status != RUNNING:
-                raise StartError(f"{thread.name} did not start: {thread.error or 'not in time'}")
+    async def _metrics(self) -> ProgramMetrics:
+        """Ask all processes for their metrics."""
+        if self._supervisor is None:
+            return ProgramMetrics([])
+        await self._supervisor.ask_reports()
+        return ProgramMetrics(self._supervisor.families())
 
     async def _start_servers(self) -> None:
         routes = [("/v1/detections/stream", DetectionsStream(self.bus).handle), *self._assembly.routes()]
         endpoint = self.settings.service.telemetry.metrics.endpoint
-        self._api = HttpApi(endpoint, self.health, routes)
+        self._api = HttpApi(endpoint, self.health, routes, self._metrics)
         await self._start_one("service::telemetry::metrics::endpoint", endpoint, self._api.start)
         for server in self._assembly.servers:
             await self._start_one(server.name, server.address, server.start)
@@ -124,6 +134,11 @@ class Pipeline:
                 f"{what} cannot listen on {where}: {error}. Free the address or choose another."
             ) from error
 
+    def _tell_where(self) -> None:
+        """Say in the data dir where the pipeline can be reached, again when one of its processes is another one."""
+        if self._ready:
+            write_running(self.data_dir, self._running_info())
+
     def _running_info(self) -> RunningInfo:
         doors = self.doors()
         return RunningInfo(
@@ -133,23 +148,20 @@ class Pipeline:
             http=doors.get("otlp http", ""),
             metrics=doors.get("health and metrics", ""),
             clickhouse_http=doors.get("clickhouse http", ""),
+            processes=dict(self._supervisor.pids()) if self._supervisor is not None else {},
         )
 
     def _api_host(self) -> str:
         return self.settings.service.telemetry.metrics.endpoint.rpartition(":")[0] or "127.0.0.1"
 
+    def _resident_bytes(self) -> int:
+        """Measure the memory of all processes."""
+        pids = self._supervisor.pids().values() if self._supervisor is not None else ()
+        return resident_bytes() + sum(resident_bytes(pid) for pid in pids)
+
     # --- stopping ---
 
-    def _on_fenced(self, reason: str) -> None:
-        self.failure = f"stopped: {reason}; another tracemend is running on the same data"
+    def _on_failed(self, reason: str) -> None:
+        self.failure = f"stopped: {reason}"
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._failed.set)
-
-    def _drain(self, deadline: Deadline) -> None:
-        """Stop the stages in the order of a span's way, each once it has read what the one before it wrote."""
-        for thread in sorted(self._threads, key=lambda thread: self._assembly.drain_order(thread.name)):
-            while deadline.left() > 1.0 and thread.behind() and thread.status == RUNNING:
-                time.sleep(DRAINED_POLL_SECONDS)
-            thread.stop()
-        for thread in self._threads:
-            thread.join(deadline.left())

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 RECEIVERS, NORMALISER, PROCESSORS, SINKS, HEALING = "receivers", "normaliser", "processors", "sinks", "healing"
-ROLES = (RECEIVERS, NORMALISER, PROCESSORS, SINKS, HEALING)
+POLICIES = "policies"
+"""Answering guards over HTTP; it goes with the HTTP API of whoever serves that."""
+ROLES = (RECEIVERS, NORMALISER, PROCESSORS, SINKS, HEALING, POLICIES)
 
 
 class UnknownRoleError(ValueError):

@@ -10,7 +10,7 @@ from typing import IO
 
 import msgspec
 
-LOCK_TRIES = 6
+LOCK_TRIES = 20
 LOCK_PAUSE_SECONDS = 0.05
 
 
@@ -19,7 +19,10 @@ class DataDirBusyError(RuntimeError):
 
 
 class RunningInfo(msgspec.Struct):
-    """A running pipeline; addresses are host:port, empty where a door is closed."""
+    """A running pipeline; addresses are host:port, empty where a door is closed.
+
+    `processes` are the pids of those beside the first one, by what they run; each may be killed and comes again.
+    """
 
     pid: int
     started_at: float
@@ -27,10 +30,14 @@ class RunningInfo(msgspec.Struct):
     http: str = ""
     metrics: str = ""
     clickhouse_http: str = ""
+    processes: dict[str, int] = {}
 
 
 class DataDirLock:
-    """The right to run on a data dir; released by the kernel when its process dies, however it dies."""
+    """The right to run on a data dir; released by the kernel when its process dies, however it dies.
+
+    Processes that inherit it (`descriptor`) hold it too: nobody else may begin while one of them is left.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "lock"
@@ -45,12 +52,21 @@ class DataDirLock:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                time.sleep(LOCK_PAUSE_SECONDS)  # a command may be looking whether anybody runs here
+                time.sleep(
+                    LOCK_PAUSE_SECONDS
+                )  # a command may be looking, or a killed pipeline's last process be on its way out
             else:
                 self._file = file
                 return
         file.close()
         raise DataDirBusyError(f"another tracemend runs on {self._path.parent}: stop it, or choose another --data-dir")
+
+    @property
+    def descriptor(self) -> int:
+        """Give what a process has to inherit to hold the lock too."""
+        if self._file is None:
+            raise RuntimeError("the lock is not held")
+        return self._file.fileno()
 
     def release(self) -> None:
         """Give the lock back."""

@@ -40,15 +40,16 @@ class StageThread:
         self._failures = 0
         self._behind = True
         self._stop = threading.Event()
+        self._finish = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stage-{stage.group}", daemon=True)
 
     def start(self) -> None:
         """Join the group and begin."""
         self._thread.start()
 
-    def behind(self) -> bool:
-        """Say whether there was something to read at the last look."""
-        return self._behind
+    def finish(self) -> None:
+        """Ask the stage to end once it finds nothing more to read."""
+        self._finish.set()
 
     def stop(self) -> None:
         """Ask the stage to finish the batch it is at."""
@@ -65,10 +66,13 @@ class StageThread:
             self._begin(consumer)
             shown = 0.0
             while not self._stop.is_set():
+                finishing = self._finish.is_set()
                 self._round(consumer)
                 if time.monotonic() - shown >= LAG_EVERY_SECONDS:
                     self._show_lag(consumer)
                     shown = time.monotonic()
+                if finishing and not self._behind and self.status == RUNNING:
+                    break
             self.status = STOPPED
         except Fenced as error:
             self.status, self.error = FENCED, str(error)
@@ -82,6 +86,7 @@ class StageThread:
 
     def _begin(self, consumer: Consumer) -> None:
         self.stage.restore(consumer.state)
+        self._show_lag(consumer)
         self.status = RUNNING
 
     def _end(self) -> None:
@@ -116,7 +121,11 @@ class StageThread:
         self._stop.wait(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 12)))
 
     def _poll(self, consumer: Consumer, limit: int) -> Batch:
-        return consumer.poll(limit, timeout_seconds=POLL_SECONDS)
+        return consumer.poll(limit, timeout_seconds=self._patience())
+
+    def _patience(self) -> float:
+        """Say how long to wait for something to read."""
+        return 0.0 if self._finish.is_set() else POLL_SECONDS
 
     def _handle(self, batch: Batch, consumer: Consumer) -> Handled:
         return self.stage.handle(batch, consumer.state)

@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
@@ -83,6 +83,7 @@ class ServiceSettings(Section):
 
     data_dir: Annotated[Path, BeforeValidator(_data_dir)] = Field(default_factory=lambda: Path(platform_data_dir()))
     pipelines: dict[str, PipelineSettings] = {}
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=4)] | list[str] = "auto"
     memory_limit_mib: Annotated[int, Field(ge=64)] = Field(default_factory=default_memory_limit_mib)
     run_idle_seconds: Seconds = 300
     run_abandon_seconds: Seconds = 3600

@@ -42,8 +42,8 @@ DISK_FULL_RETRY_SECONDS = 5.0
 class EmbeddedBus:
     """A bus in a folder. `max_bytes` bounds what unread records may take; above it publishing is refused.
 
-    `readers` are the groups that retention waits for, of this process and all others; where it is empty, retention is
-    somebody else's, and None stands for the groups that join here.
+    `readers` are the groups that retention waits for, of this process and all others; where it is empty, nothing is
+    removed until `retain_for`, and None stands for the groups that join here.
     """
 
     def __init__(
@@ -124,6 +124,11 @@ class EmbeddedBus:
     def backlog_bytes(self) -> int:
         """Bytes held by the log."""
         return self._held
+
+    def retain_for(self, readers: Collection[str]) -> None:
+        """Remove from now on what these groups, of whatever process, and those that joined here have all read."""
+        self._groups.update(readers)
+        self._retains = True
 
     def close(self) -> None:
         """Write what was accepted, then close the file."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
-from prometheus_client import REGISTRY
+from prometheus_client import Metric
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -27,7 +27,8 @@ RATES = (
 class LiveView:
     """Draws once a second what the metrics say. Hand it detections as they come."""
 
-    def __init__(self, console: Console, doors: Mapping[str, str]) -> None:
+    def __init__(self, console: Console, doors: Mapping[str, str], collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
         self._console = console
         self._doors = doors
         self._newest: deque[Mapping[str, Any]] = deque(maxlen=NEWEST)
@@ -57,17 +58,18 @@ class LiveView:
         return Text(f"tracemend   {doors}   (Ctrl-C stops)", style="bold")
 
     def _rates(self) -> Table:
+        metrics = list(self._collect())
         now = time.monotonic()
         passed, self._at = max(now - self._at, 1e-6), now
         table = Table(box=None, pad_edge=False)
         for title in ("", "total", "per second"):
             table.add_column(title, justify="left" if not title else "right")
         for title, name in RATES:
-            total = _total(name)
+            total = _total(metrics, name)
             rate = (total - self._before.get(name, total)) / passed
             self._before[name] = total
             table.add_row(title, f"{total:,.0f}", f"{rate:,.1f}")
-        table.add_row("lag (records)", f"{_total('tracemend_stage_lag_records'):,.0f}", "")
+        table.add_row("lag (records)", f"{_total(metrics, 'tracemend_stage_lag_records'):,.0f}", "")
         return table
 
     def _detections(self) -> Table:
@@ -86,5 +88,5 @@ class LiveView:
         return table
 
 
-def _total(name: str) -> float:
-    return sum(sample.value for metric in REGISTRY.collect() for sample in metric.samples if sample.name == name)
+def _total(metrics: Iterable[Metric], name: str) -> float:
+    return sum(sample.value for metric in metrics for sample in metric.samples if sample.name == name)

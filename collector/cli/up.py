@@ -16,9 +16,11 @@ from collector.bus.polling import polled
 from collector.bus.protocol import Consumer
 from collector.cli.configuration import load_settings
 from collector.cli.live_view import LiveView
-from collector.pipeline import Pipeline, StartError
+from collector.pipeline import Pipeline
+from collector.process_plan import SUPERVISOR, parts
 from collector.roles import Roles, UnknownRoleError
 from collector.running import DataDirBusyError
+from collector.stage_threads import StartError
 from schemas.topics import DETECTIONS
 
 DRAIN_SECONDS = 8.0
@@ -29,8 +31,9 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
     """Run the pipeline in the foreground until SIGINT or SIGTERM; returns the exit status."""
     settings = load_settings(config, set_, data_dir)
     console = Console(stderr=True)
+    others = () if only else parts(settings.service.processes)
     try:
-        pipeline = Pipeline(settings, Roles(only or ()))
+        pipeline = Pipeline(settings, Roles(SUPERVISOR if others else only or ()), others)
     except (UnknownRoleError, DataDirBusyError) as error:
         console.print(f"tracemend: {error}", markup=False, highlight=False)
         return 2
@@ -77,7 +80,7 @@ async def _watch(pipeline: Pipeline, console: Console) -> None:
     reader = pipeline.bus.reader([DETECTIONS])
     try:
         if console.is_terminal:
-            with LiveView(console, pipeline.doors()) as view:
+            with LiveView(console, pipeline.doors(), pipeline.metrics_now) as view:
                 while True:
                     for document in await _new(reader):
                         view.detection(document)

@@ -1,4 +1,4 @@
-"""One running pipeline per test that asks for it."""
+"""One running pipeline per test that asks for it: once as a single process, once as several."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from pipeline_process import PipelineProcess
 
 
-@pytest.fixture
-def pipeline(tmp_path: Path) -> Iterator[PipelineProcess]:
-    running = PipelineProcess(tmp_path / "data")
+@pytest.fixture(params=[1, 3], ids=["one-process", "several-processes"])
+def pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[PipelineProcess]:
+    running = PipelineProcess(tmp_path / "data", f"service::processes={request.param}")
     try:
         running.start()
         yield running

@@ -1,0 +1,52 @@
+"""Which processes `tracemend up` is made of, beside its first one, which keeps the doors and looks after the rest.
+
+Measured on two cores: receiving costs a tenth of what normalising and detecting cost, and the store's own threads fill
+what the sink leaves of a core; so stages that hand each other much stay together, and the sink is by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS
+
+AUTO = "auto"
+SUPERVISOR = (RECEIVERS, POLICIES)
+"""What the first process runs itself where there are others."""
+
+Part = tuple[str, ...]
+"""The roles of one process."""
+
+PLANS: dict[int, tuple[Part, ...]] = {
+    1: (),
+    2: ((NORMALISER, PROCESSORS, HEALING, SINKS),),
+    3: ((NORMALISER, PROCESSORS, HEALING), (SINKS,)),
+    4: ((NORMALISER,), (PROCESSORS, HEALING), (SINKS,)),
+}
+"""The processes beside the first one, by how many there are in all, in the order of a span's way."""
+
+
+def parts(processes: str | int | Sequence[str], cores: int = 0) -> tuple[Part, ...]:
+    """List the processes beside the first one: none for a single process."""
+    if processes == AUTO:
+        return PLANS[_sensible(cores or _cores())]
+    if isinstance(processes, int):
+        return PLANS[processes]
+    return tuple(tuple(part.split("+")) for part in processes)
+
+
+def name_of(part: Part) -> str:
+    """Call a process by what it runs."""
+    return "+".join(part)
+
+
+def _sensible(cores: int) -> int:
+    if cores < 2 or sys.platform != "linux":
+        return 1
+    return 4 if cores >= 4 else 3
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

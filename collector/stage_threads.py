@@ -1,0 +1,69 @@
+"""The stages of one process, each in a thread: started back to front, drained in the order of a span's way.
+
+StartError    stop: something that is needed could not be started; says what and what to do
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from collector.bus.protocol import Bus, Delivery, Stage
+from collector.deliveries import DeliveryThread
+from collector.shutdown import Deadline
+from collector.stages import FENCED, RUNNING, STARTING, StageThread
+
+LOOK_SECONDS = 0.01
+START_SECONDS = 60.0
+LEFT_FOR_THE_END = 1.0
+"""Seconds of a shutdown's budget in which nothing is drained any more."""
+
+
+class StartError(Exception):
+    """The pipeline cannot start."""
+
+
+class StageThreads:
+    """All stages of a process. `on_failed` is called, from any thread, when one of them can no longer go on."""
+
+    def __init__(self, bus: Bus, on_failed: Callable[[str], None], drain_order: Callable[[str], int]) -> None:
+        self._bus = bus
+        self._on_failed = on_failed
+        self._drain_order = drain_order
+        self._threads: list[StageThread] = []
+
+    def start(self, stages: Sequence[tuple[str, Stage | Delivery]]) -> None:
+        """Start stages in order, and wait until each has read its state; raises StartError for one that cannot."""
+        for name, stage in stages:
+            driver = DeliveryThread if hasattr(stage, "deliver") else StageThread
+            thread = driver(name, stage, self._bus, self._failed)  # type: ignore[arg-type]  # each drives its own kind
+            self._threads.append(thread)
+            thread.start()
+        deadline = Deadline(START_SECONDS)
+        for thread in self._threads:
+            while thread.status == STARTING and deadline.left() > 0:
+                time.sleep(LOOK_SECONDS)
+            if thread.status != RUNNING:
+                raise StartError(f"{thread.name} did not start: {thread.error or 'not in time'}")
+
+    def running(self) -> bool:
+        """Say whether all of them are well."""
+        return all(thread.status == RUNNING for thread in self._threads)
+
+    def components(self) -> Mapping[str, Mapping[str, str]]:
+        """Say how each is."""
+        return {thread.name: {"status": thread.status, "error": thread.error} for thread in self._threads}
+
+    def drain(self, deadline: Deadline) -> None:
+        """Stop each once it has read what the one before it wrote, or when time is short."""
+        for thread in sorted(self._threads, key=lambda thread: self._drain_order(thread.name)):
+            thread.finish()
+            while deadline.left() > LEFT_FOR_THE_END and thread.status == RUNNING:
+                time.sleep(LOOK_SECONDS)
+            thread.stop()
+        for thread in self._threads:
+            thread.join(deadline.left())
+
+    def _failed(self, reason: str) -> None:
+        fenced = any(thread.status == FENCED for thread in self._threads)
+        self._on_failed(f"{reason}; another tracemend is running on the same data" if fenced else reason)
