@@ -11,7 +11,10 @@ from collector.admission import Admission, resident_bytes
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Delivery, Stage
 from collector.components import detector_class
+from collector.detections_stream import DetectionsStream
+from collector.http_api import TenantOf
 from collector.normalise.normaliser import Normaliser
+from collector.receivers.api_keys import ApiKeys
 from collector.receivers.intake import Intake
 from collector.receivers.otlp import OtlpReceiver
 from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles
@@ -27,7 +30,6 @@ from processors.model_catalogue import PricedModels
 from processors.runtime import Runtime
 from processors.spend import SpendStage
 from processors.usage import Biller
-from schemas.keys import DEFAULT_TENANT
 from sinks.clickhouse import ClickHouseSink
 from sinks.clickhouse_http import ClickHouseHttp
 from sinks.store import Store
@@ -52,6 +54,8 @@ class Assembly:
         self._roles = roles
         self._resident = resident
         self.bus = self._bus(None if retains else ())
+        api_keys = settings.extensions.get("api_keys")
+        self._keys = ApiKeys(api_keys.keys if api_keys is not None else ())
         self.receivers = list(self._receivers())
         self.servers = list(self._servers())
         self._policies = PolicyBoard()
@@ -64,8 +68,10 @@ class Assembly:
 
     def routes(self) -> Sequence[Route]:
         """Give what the HTTP server answers besides health and metrics."""
-        handler = policy_http.policy_handler(self._policies, self.bus.now_ns, lambda _request: DEFAULT_TENANT)
-        return [(path, handler) for path in policy_http.PATHS]
+        tenant_of = TenantOf(self._keys)
+        handler = policy_http.policy_handler(self._policies, self.bus.now_ns, tenant_of)
+        stream = DetectionsStream(self.bus, tenant_of).handle
+        return [("/v1/detections/stream", stream), *((path, handler) for path in policy_http.PATHS)]
 
     def close(self) -> None:
         """Close the bus."""
@@ -85,7 +91,7 @@ class Assembly:
             return
         admission = Admission(self._settings.service.memory_limit_mib * MIB, self._resident)
         for name in self._enabled("receivers"):
-            yield OtlpReceiver(self._settings.receivers[name], Intake(self.bus, admission, name))
+            yield OtlpReceiver(self._settings.receivers[name], Intake(self.bus, admission, name), self._keys)
 
     def _normaliser(self) -> Iterator[Stage]:
         if self._roles.runs(NORMALISER):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 import processors
+from collector.receivers.api_keys import ApiKeysConfig
 from collector.receivers.otlp_config import OtlpReceiverConfig
 from config.settings import ClickHouseHttpSettings, ClickHouseSinkSettings
 from processors.detector import AnyDetector, Detector
@@ -48,6 +49,7 @@ def components() -> list[Component]:
         detector = detector_class(name)
         found.append(Component("processors", name, detector.Config, _first_line(detector)))
     found.append(Component("sinks", "clickhouse", ClickHouseSinkSettings, _first_line(ClickHouseSinkSettings)))
+    found.append(Component("extensions", "api_keys", ApiKeysConfig, _first_line(ApiKeysConfig)))
     found.append(
         Component("extensions", "clickhouse_http", ClickHouseHttpSettings, _first_line(ClickHouseHttpSettings))
     )

@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_latest
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+from collector.receivers.api_keys import CHALLENGE, NO_KEY, ApiKeys
+from schemas.keys import DEFAULT_TENANT
 
 
 class Health(NamedTuple):
@@ -27,6 +28,22 @@ class Metrics(Protocol):
 
 
 Route = tuple[str, Callable[[web.Request], object]]
+
+
+class TenantOf:
+    """Names the tenant whose key a request brings; raises 401 for one that brings none where keys are needed."""
+
+    def __init__(self, keys: ApiKeys) -> None:
+        self._keys = keys
+
+    def __call__(self, request: web.Request) -> str:
+        """Name the tenant."""
+        if not self._keys.needed:
+            return DEFAULT_TENANT
+        tenant = self._keys.tenant(request.headers.get("Authorization"), request.headers.get("X-Api-Key"))
+        if tenant is None:
+            raise web.HTTPUnauthorized(text=f"{NO_KEY}\n", headers={"WWW-Authenticate": CHALLENGE})
+        return tenant
 
 
 class HttpApi:

@@ -16,7 +16,6 @@ from prometheus_client import Metric
 
 from collector.admission import resident_bytes
 from collector.assembly import Assembly
-from collector.detections_stream import DetectionsStream
 from collector.http_api import Health, HttpApi
 from collector.process_plan import Part
 from collector.program_metrics import ProgramMetrics
@@ -117,9 +116,8 @@ class Pipeline:
         return ProgramMetrics(self._supervisor.families())
 
     async def _start_servers(self) -> None:
-        routes = [("/v1/detections/stream", DetectionsStream(self.bus).handle), *self._assembly.routes()]
         endpoint = self.settings.service.telemetry.metrics.endpoint
-        self._api = HttpApi(endpoint, self.health, routes, self._metrics)
+        self._api = HttpApi(endpoint, self.health, self._assembly.routes(), self._metrics)
         await self._start_one("service::telemetry::metrics::endpoint", endpoint, self._api.start)
         for server in self._assembly.servers:
             await self._start_one(server.name, server.address, server.start)

@@ -59,9 +59,10 @@ class Section(BaseModel):
 
 
 class MetricsSettings(Section):
-    """Where `/metrics`, `/healthz` and the detections stream are served."""
+    """Where `/metrics`, `/healthz`, guard policies and the detections stream are served."""
 
     endpoint: Endpoint = "127.0.0.1:8888"
+    allow_unauthenticated: bool = False
 
 
 class TelemetrySettings(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -19,10 +19,17 @@ CALLED_HERE = {"exporters": "called sinks here", "connectors": "there are no con
 Registry = Mapping[str, Mapping[str, type[BaseModel]]]
 """Per section, the component types there are, and the model of each one's settings."""
 
+Check = Callable[[Settings], Iterable[tuple[Path, str]]]
+"""Finds what is wrong with parts that are right each by itself: a path, and what to do."""
 
-def validate(document: Document, registry: Registry) -> Settings:
+
+def validate(document: Document, registry: Registry, *checks: Check) -> Settings:
     """Check a document and build settings from it; raises ConfigError with everything that is wrong."""
-    return _Validation(document, registry).run()
+    settings = _Validation(document, registry).run()
+    wrong = [Problem(place_of(document, path), path, text) for check in checks for path, text in check(settings)]
+    if wrong:
+        raise ConfigError(wrong)
+    return settings
 
 
 class _Validation:

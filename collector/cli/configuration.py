@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from collector.components import registry
+from collector.exposure import exposed_doors
 from config.problems import ConfigError
 from config.settings import Settings
 from config.sources import gather
@@ -16,7 +17,7 @@ from config.validation import validate
 def load_settings(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None) -> Settings:
     """Load settings; raises ConfigError with every problem."""
     extra = [f"service::data_dir={data_dir}"] if data_dir is not None else []
-    return validate(gather(config, [*set_, *extra]), registry())
+    return validate(gather(config, [*set_, *extra]), registry(), exposed_doors)
 
 
 def print_problems(error: ConfigError) -> None:

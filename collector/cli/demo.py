@@ -33,6 +33,8 @@ ON_FREE_PORTS = (
     "extensions::clickhouse_http::endpoint",
     "service::telemetry::metrics::endpoint",
 )
+NO_KEYS = "extensions::api_keys::keys=[]"
+"""The demo sends without a key, to doors of its own that nobody else knows."""
 
 
 class DemoFailed(Exception):  # noqa: N818  # named by what the reader should know
@@ -105,7 +107,7 @@ def _pipeline(console: Console, data_dir: Path, config: list[Path], set_: list[s
     """Start `tracemend up` as a process of its own, and stop it afterwards."""
     options = [part for key in ON_FREE_PORTS for part in ("--set", f"{key}={ANY_PORT}")]
     options += [part for path in config for part in ("--config", str(path))]
-    options += [part for setting in set_ for part in ("--set", setting)]
+    options += [part for setting in (*set_, NO_KEYS) for part in ("--set", setting)]
     command = [sys.executable, "-m", "collector.cli.main", "up", "--data-dir", str(data_dir), *options]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603  # ourselves

@@ -22,7 +22,9 @@ approvals_app = typer.Typer(
     help="Fixes that wait for a person: list them, approve or reject one.", no_args_is_help=True, rich_markup_mode=None
 )
 policies_app = typer.Typer(help="The guard policies in force.", no_args_is_help=True, rich_markup_mode=None)
+keys_app = typer.Typer(help="API keys: make one, or hash one.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(approvals_app, name="approvals")
+app.add_typer(keys_app, name="keys")
 app.add_typer(policies_app, name="policies")
 
 Config = Annotated[
@@ -37,6 +39,8 @@ DataDir = Annotated[
     Optional[Path],  # noqa: UP045  # as above
     typer.Option("--data-dir", help="Where everything embedded lives (service::data_dir)."),
 ]
+Tenant = Annotated[str, typer.Option(help="Whose key it is.")]
+EntryFormat = Annotated[str, typer.Option("--format", help="yaml or json.")]
 Format = Annotated[str, typer.Option("--format", help="table, json (one document) or jsonl (one object a line).")]
 
 
@@ -192,6 +196,28 @@ def policies_show(config: Config = None, set_: Set = None, data_dir: DataDir = N
     from collector.cli.tables import show_policies
 
     _exit(_guarded(lambda: show_policies(config or [], set_ or [], data_dir, format_)))
+
+
+@keys_app.command(name="new")
+def keys_new(tenant: Tenant = "default", format_: EntryFormat = "yaml") -> None:
+    """Make an API key: prints it this once, and its hash as it goes into the configuration.
+
+    Example: tracemend keys new --tenant acme
+    """
+    from collector.cli.keys import make_key
+
+    _exit(_guarded(lambda: make_key(tenant, format_)))
+
+
+@keys_app.command(name="hash")
+def keys_hash(tenant: Tenant = "default", format_: EntryFormat = "yaml") -> None:
+    """Hash an API key that exists, read from standard input, for the configuration.
+
+    Example: tracemend keys hash --tenant acme < key.txt
+    """
+    from collector.cli.keys import hash_key
+
+    _exit(_guarded(lambda: hash_key(tenant, format_)))
 
 
 @app.command()

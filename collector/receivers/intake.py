@@ -3,6 +3,7 @@
 Refusal         how a request is refused, for either door
 ├── TooLarge    never: over the size limit, also after decompression
 ├── Malformed   never: not OTLP
+├── NoKey       never: it brings no key that is known
 └── Overloaded  later: try again after `retry_seconds`
 """
 
@@ -55,6 +56,12 @@ class Malformed(Refusal):
     """The request is not what it says it is, and never will be; `at` is the path of the field that is wrong."""
 
     kind = "malformed"
+
+
+class NoKey(Refusal):
+    """The request brings no key that is known."""
+
+    kind = "unauthenticated"
 
 
 class Overloaded(Refusal):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from collector.receivers.api_keys import ApiKeys
 from collector.receivers.intake import Intake
 from collector.receivers.otlp_config import OtlpReceiverConfig
 from collector.receivers.otlp_grpc import OtlpGrpc
@@ -13,10 +14,10 @@ from collector.receivers.otlp_http import OtlpHttp
 class OtlpReceiver:
     """Both doors of one receiver."""
 
-    def __init__(self, config: OtlpReceiverConfig, intake: Intake) -> None:
-        grpc, http = config.protocols.grpc, config.protocols.http
-        self._grpc = OtlpGrpc(grpc, intake) if grpc is not None else None
-        self._http = OtlpHttp(http, intake) if http is not None else None
+    def __init__(self, config: OtlpReceiverConfig, intake: Intake, keys: ApiKeys | None = None) -> None:
+        grpc, http, known = config.protocols.grpc, config.protocols.http, keys or ApiKeys()
+        self._grpc = OtlpGrpc(grpc, intake, known) if grpc is not None else None
+        self._http = OtlpHttp(http, intake, known) if http is not None else None
 
     async def start(self) -> None:
         """Open the doors; raises OSError or RuntimeError where an address is taken."""

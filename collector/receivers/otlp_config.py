@@ -55,6 +55,7 @@ class GrpcConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     endpoint: Endpoint = "127.0.0.1:4317"
+    allow_unauthenticated: bool = False
     max_recv_msg_size_mib: Annotated[int, Field(ge=1, le=1024)] = 64
     max_concurrent_streams: Annotated[int, Field(ge=1)] = 1000
     read_timeout_seconds: Annotated[float, Field(gt=0)] = 30
@@ -67,6 +68,7 @@ class HttpConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     endpoint: Endpoint = "127.0.0.1:4318"
+    allow_unauthenticated: bool = False
     max_request_body_size: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     read_timeout_seconds: Annotated[float, Field(gt=0)] = 30
     idle_timeout_seconds: Annotated[float, Field(gt=0)] = 60

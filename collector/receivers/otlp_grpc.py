@@ -9,10 +9,12 @@ from typing import Any
 import grpc
 
 from collector.receivers import status
-from collector.receivers.intake import MIB, Accepted, Intake, Malformed, Overloaded, Refusal, TooLarge
+from collector.receivers.api_keys import NO_KEY, ApiKeys
+from collector.receivers.intake import MIB, Accepted, Intake, Malformed, NoKey, Overloaded, Refusal, TooLarge
 from collector.receivers.lasting_grpc import LastingGrpcServer
 from collector.receivers.otlp_config import GrpcConfig
 from collector.receivers.signals import SIGNALS, Signal
+from schemas.keys import DEFAULT_TENANT
 
 Messages = AsyncIterator[bytes]
 Handler = Callable[[Messages, Any], Awaitable[bytes]]
@@ -20,6 +22,7 @@ Handler = Callable[[Messages, Any], Awaitable[bytes]]
 CODES = {
     TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Malformed: grpc.StatusCode.INVALID_ARGUMENT,
+    NoKey: grpc.StatusCode.UNAUTHENTICATED,
     Overloaded: grpc.StatusCode.UNAVAILABLE,
 }
 HEALTH = "grpc.health.v1.Health"
@@ -30,9 +33,10 @@ STATUS_DETAILS = "grpc-status-details-bin"
 class OtlpGrpc:
     """The gRPC door. `port` is the bound one once started."""
 
-    def __init__(self, config: GrpcConfig, intake: Intake) -> None:
+    def __init__(self, config: GrpcConfig, intake: Intake, keys: ApiKeys) -> None:
         self._config = config
         self._intake = intake
+        self._keys = keys
         self.host, _, port = config.endpoint.rpartition(":")
         self.port = int(port)
         self._server = LastingGrpcServer(self._opened)
@@ -61,14 +65,22 @@ class OtlpGrpc:
 
         async def export(messages: Messages, context: Any) -> bytes:
             try:
+                tenant = self._tenant(context) if self._keys.needed else DEFAULT_TENANT
                 body = await self._message(messages)
-                accepted = await self._intake.take(signal, body, "grpc")
+                accepted = await self._intake.take(signal, body, "grpc", tenant)
             except Refusal as refusal:
                 await _refuse(context, self._intake.refuse("grpc", refusal))
                 raise  # not reached: abort raises
             return _partial(signal, accepted) if accepted.rejected else success
 
         return export
+
+    def _tenant(self, context: Any) -> str:
+        metadata = dict(context.invocation_metadata() or ())
+        tenant = self._keys.tenant(metadata.get("authorization"), metadata.get("x-api-key"))
+        if tenant is None:
+            raise NoKey(NO_KEY)
+        return tenant
 
     async def _message(self, messages: Messages) -> bytes:
         try:

@@ -14,18 +14,20 @@ from google.protobuf.json_format import MessageToDict
 
 from collector.admission import Hold, Overload
 from collector.receivers import status
+from collector.receivers.api_keys import CHALLENGE, NO_KEY, ApiKeys
 from collector.receivers.compression import decompress
 from collector.receivers.http_connections import HttpConnections
-from collector.receivers.intake import Accepted, Intake, Malformed, Overloaded, Refusal, TooLarge
+from collector.receivers.intake import Accepted, Intake, Malformed, NoKey, Overloaded, Refusal, TooLarge
 from collector.receivers.otlp_config import HttpConfig
 from collector.receivers.otlp_json import from_json
 from collector.receivers.signals import SIGNALS, Signal
+from schemas.keys import DEFAULT_TENANT
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 PROTOBUFS = {PROTOBUF, "application/protobuf"}
 BESIDE_BYTES = 262_144
 """Bodies from here on are decompressed and read beside the event loop, so that others are not kept waiting."""
-UNREAD = {413, 503}
+UNREAD = {401, 413, 503}
 """Answers that may come before the body was read to its end."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -40,6 +42,7 @@ class Answer(NamedTuple):
 ANSWERS = {
     TooLarge: Answer(413, status.RESOURCE_EXHAUSTED),
     Malformed: Answer(400, status.INVALID_ARGUMENT),
+    NoKey: Answer(401, status.UNAUTHENTICATED),
     Overloaded: Answer(503, status.UNAVAILABLE),
 }
 
@@ -47,9 +50,10 @@ ANSWERS = {
 class OtlpHttp:
     """The HTTP door. `port` is the bound one once started."""
 
-    def __init__(self, config: HttpConfig, intake: Intake) -> None:
+    def __init__(self, config: HttpConfig, intake: Intake, keys: ApiKeys) -> None:
         self._config = config
         self._intake = intake
+        self._keys = keys
         self.host, _, port = config.endpoint.rpartition(":")
         self.port = int(port)
         self._connections: HttpConnections | None = None
@@ -77,8 +81,13 @@ class OtlpHttp:
         await self._connections.shutdown(grace_seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        signal = next((signal for signal in SIGNALS if request.path.endswith(signal.path)), None)
         as_json = request.content_type not in PROTOBUFS
+        tenant: str | None = DEFAULT_TENANT
+        if self._keys.needed:
+            tenant = self._keys.tenant(request.headers.get("Authorization"), request.headers.get("X-Api-Key"))
+        if tenant is None:
+            return _refused(self._intake.refuse("http", NoKey(NO_KEY)), as_json)
+        signal = next((signal for signal in SIGNALS if request.path.endswith(signal.path)), None)
         if signal is None:
             message = f"no signal at {request.path[:200]}: a path ends in /v1/traces, /v1/logs or /v1/metrics"
             return _answer(404, status.UNIMPLEMENTED, Refusal(message), as_json)
@@ -88,12 +97,12 @@ class OtlpHttp:
             message = f"unsupported media type, supported: {JSON}, {PROTOBUF}"
             return _answer(415, status.INVALID_ARGUMENT, Refusal(message), as_json)
         try:
-            accepted = await self._take(signal, request, as_json)
+            accepted = await self._take(signal, request, as_json, tenant)
         except Refusal as refusal:
             return _refused(self._intake.refuse("http", refusal), as_json)
         return _succeed(signal, accepted, as_json)
 
-    async def _take(self, signal: Signal, request: web.BaseRequest, as_json: bool) -> Accepted:
+    async def _take(self, signal: Signal, request: web.BaseRequest, as_json: bool, tenant: str) -> Accepted:
         encoding = request.headers.get("Content-Encoding", "")
         try:
             with self._intake.admission.hold() as held:
@@ -102,7 +111,7 @@ class OtlpHttp:
                     body = await self._decode(signal, encoding, body, as_json)
         except Overload as overload:
             raise Overloaded(str(overload), overload.retry_seconds) from overload
-        return await self._intake.take(signal, body, "http")
+        return await self._intake.take(signal, body, "http", tenant)
 
     async def _decode(self, signal: Signal, encoding: str, body: bytes, as_json: bool) -> bytes:
         """Make protobuf of a body: small ones here, large ones one at a time beside the event loop."""
@@ -154,7 +163,9 @@ def _succeed(signal: Signal, accepted: Accepted, as_json: bool) -> web.Response:
 
 def _refused(refusal: Refusal, as_json: bool) -> web.Response:
     http, code = ANSWERS[type(refusal)]
-    headers = {"Retry-After": str(max(1, ceil(refusal.retry_seconds)))} if http == 503 else {}
+    headers = {"WWW-Authenticate": CHALLENGE} if http == 401 else {}
+    if http == 503:
+        headers["Retry-After"] = str(max(1, ceil(refusal.retry_seconds)))
     return _answer(http, code, refusal, as_json, headers)
 
 

@@ -22,6 +22,8 @@ COMMANDS = (
     "approvals approve",
     "approvals reject",
     "policies show",
+    "keys new",
+    "keys hash",
     "demo",
 )
 
@@ -85,3 +87,27 @@ def test_wrong_usage_exits_with_2_and_no_traceback(arguments: tuple[str, ...], t
     done = tracemend(*arguments, *data_dir)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_a_key_is_made_with_the_entry_that_lets_it_in(tmp_path: Path) -> None:
+    made = json.loads(tracemend("keys", "new", "--tenant", "acme", "--format", "json").stdout)
+    hashed = subprocess.run(
+        [*COMMAND, "keys", "hash", "--tenant", "acme"], input=made["key"], capture_output=True, text=True, check=True
+    )
+    entry = tmp_path / "keys.yaml"
+    entry.write_text(hashed.stdout)
+    assert made["hash"] in hashed.stdout
+    assert made["key"] not in hashed.stdout
+    assert tracemend("validate", "--config", str(entry)).returncode == 0
+
+
+def test_a_key_that_could_be_guessed_is_not_hashed() -> None:
+    done = subprocess.run([*COMMAND, "keys", "hash"], input="secret", capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "tracemend keys new" in done.stderr
+
+
+def test_a_door_to_the_network_without_keys_is_not_opened(tmp_path: Path) -> None:
+    done = tracemend("up", "--data-dir", str(tmp_path), "--set", "receivers::otlp::protocols::grpc::endpoint=0.0.0.0:0")
+    assert done.returncode == 2
+    assert "no API keys are configured" in done.stderr

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.components import detector_names, registry
+from collector.exposure import exposed_doors
 from config.expansion import ExpansionError, expand
 from config.problems import ConfigError
 from config.settings import Settings, platform_data_dir
@@ -193,3 +194,41 @@ def test_aliases_are_refused_for_what_a_few_lines_of_them_can_do() -> None:
 
 def test_numbers_from_the_environment_are_numbers() -> None:
     assert settings("healing::min_confidence=${env:C}", C="0.7").healing.min_confidence == 0.7
+
+
+EXPOSED = "receivers::otlp::protocols::http::endpoint=0.0.0.0:4318"
+A_KEY = 'extensions::api_keys::keys=[{tenant: acme, key: "${env:ACME_KEY}"}]'
+
+
+def checked(*set_: str, **environment: str) -> Settings:
+    return validate(gather([], set_, environment), registry(), exposed_doors)
+
+
+@pytest.mark.parametrize(
+    ("door", "endpoint"),
+    [
+        ("receivers::otlp::protocols::grpc", "0.0.0.0:4317"),
+        ("receivers::otlp::protocols::http", ":4318"),
+        ("receivers::otlp::protocols::http", "[::]:4318"),
+        ("receivers::otlp::protocols::http", "collector.example:4318"),
+        ("service::telemetry::metrics", "192.0.2.1:8888"),
+    ],
+)
+def test_a_door_to_the_network_needs_keys_or_a_plain_word(door: str, endpoint: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        checked(f"{door}::endpoint='{endpoint}'")
+    (problem,) = refused.value.problems
+    assert "::".join(problem.path) == f"{door}::endpoint"
+    assert f"{door}::allow_unauthenticated" in problem.message
+    checked(f"{door}::endpoint='{endpoint}'", f"{door}::allow_unauthenticated=true")
+    checked(f"{door}::endpoint='{endpoint}'", A_KEY, ACME_KEY="a key of twenty characters".replace(" ", "-"))
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:4318", "127.1.2.3:0", "[::1]:4318", "localhost:4318"])
+def test_a_door_to_this_machine_is_open(endpoint: str) -> None:
+    checked(f"receivers::otlp::protocols::http::endpoint='{endpoint}'")
+
+
+def test_a_key_that_is_not_in_the_environment_is_named_as_what_is_wrong() -> None:
+    with pytest.raises(ConfigError, match="environment variable"):
+        checked(EXPOSED, A_KEY)

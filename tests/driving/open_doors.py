@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.admission import Admission
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Record
+from collector.receivers.api_keys import ApiKey, ApiKeys
 from collector.receivers.intake import Intake
 from collector.receivers.otlp import OtlpReceiver
 from collector.receivers.otlp_config import GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols
@@ -50,21 +51,24 @@ class OpenDoors:
     """The receiver; close it when done."""
 
     def __init__(
-        self, folder: Path, limit_bytes: int = 1 << 40, max_record_bytes: int = 1 << 26, body_limit: int = BODY_LIMIT
+        self,
+        folder: Path,
+        limit_bytes: int = 1 << 40,
+        max_record_bytes: int = 1 << 26,
+        body_limit: int = BODY_LIMIT,
+        keys: Sequence[ApiKey] = (),
+        grpc: Mapping[str, Any] | None = None,
+        http: Mapping[str, Any] | None = None,
     ) -> None:
         self.bus = SlowBus(folder)
+        both = {"endpoint": ANY_PORT, "read_timeout_seconds": 1}
+        bounds = {"max_request_body_size": body_limit, "idle_timeout_seconds": 1, "max_connections": MOST_CONNECTIONS}
         protocols = Protocols(
-            grpc=GrpcConfig(endpoint=ANY_PORT, max_recv_msg_size_mib=1, read_timeout_seconds=1),
-            http=HttpConfig(
-                endpoint=ANY_PORT,
-                max_request_body_size=body_limit,
-                read_timeout_seconds=1,
-                idle_timeout_seconds=1,
-                max_connections=MOST_CONNECTIONS,
-            ),
+            grpc=GrpcConfig(**{**both, "max_recv_msg_size_mib": 1, **(grpc or {})}),
+            http=HttpConfig(**{**both, **bounds, **(http or {})}),
         )
         intake = Intake(self.bus, Admission(limit_bytes), max_record_bytes=max_record_bytes)
-        self._receiver = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), intake)
+        self._receiver = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), intake, ApiKeys(keys))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
