@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("only", nargs="*", help=f"which: {', '.join(names)}")
     parser.add_argument("--history", type=Path, help="append the figures to this file, one JSON object a line")
+    parser.add_argument("--minutes", type=float, help="how long the whole pipeline is loaded (default: half a minute)")
     options = parser.parse_args()
     console = Console()
     table = Table(title=f"{os.cpu_count()} cores, Python {platform.python_version()}", box=None, title_justify="left")
@@ -33,7 +35,9 @@ def main() -> int:
     measured: list[Figure] = []
     for name in options.only or names:
         with console.status(f"measuring {name}"):
-            measured += importlib.import_module(f"tests.benchmarks.bench_{name}").run()
+            run = importlib.import_module(f"tests.benchmarks.bench_{name}").run
+            lasting = options.minutes is not None and "minutes" in inspect.signature(run).parameters
+            measured += run(minutes=options.minutes) if lasting else run()
     for what, figure, unit in measured:
         table.add_row(what, f"{figure:,.0f}" if figure >= 100 else f"{figure:,.2f}", unit)
     console.print(table)

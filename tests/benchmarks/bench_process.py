@@ -1,120 +1,183 @@
-"""The whole pipeline as a process: how many agent spans a second it takes to the store, and how soon a loop is told."""
+"""The whole pipeline as its users start it: what it takes for minutes on end, how soon a loop is told, how it starts.
+
+The load comes from this process, over HTTP, one request of 500 spans at a time, each of 20 traces of their own; it is
+held back only while more than `AHEAD` records are unread, so that what is measured is what the pipeline keeps up with.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
-import signal
-import subprocess
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.running import RunningInfo, read_running
-
 from . import Figure
-from .bench_pipeline import plain_request
+from .bench_pipeline import SPANS_A_REQUEST, plain_request
+from .running_pipeline import RunningPipeline, running_pipeline
 
-DOORS = (
-    "receivers::otlp::protocols::grpc::endpoint",
-    "receivers::otlp::protocols::http::endpoint",
-    "extensions::clickhouse_http::endpoint",
-    "service::telemetry::metrics::endpoint",
-)
-REQUESTS = 40
+AHEAD = 60
+"""Records that may be unread: of the spans, two readers each, and the steps made of them, two again."""
+TRACES = 20
+WARM_SECONDS = 5.0
+IDLE_SECONDS = 5.0
 LOOPS = 60
 LOOP_EVERY_SECONDS = 0.1
 REPETITIONS = 3
+LOST_SECONDS = 10.0
+"""How long a loop that is not told counts."""
 
 
-def run() -> list[Figure]:
-    """Start a pipeline, fill it, and watch it."""
-    with tempfile.TemporaryDirectory() as folder, _pipeline(Path(folder)) as running:
-        latency = sorted(_latencies(running))
-        rate = _throughput(running)
-    hundredths = quantiles(latency, n=100)
-    return [
-        ("whole pipeline, agent spans of 1 kB, until all are stored and judged", rate, "spans/s"),
-        ("span sent to detection told, idle pipeline, median", hundredths[49] * 1e3, "ms"),
-        ("span sent to detection told, idle pipeline, p99", hundredths[98] * 1e3, "ms"),
-    ]
+def run(minutes: float = 0.5) -> list[Figure]:
+    """Start a pipeline, watch it idle, fill it for so many minutes, then load it by half; start it again."""
+    with tempfile.TemporaryDirectory() as folder:
+        with running_pipeline(folder=Path(folder)) as pipeline:
+            figures = [*_idle(pipeline), *_latency(pipeline, "idle")]
+            sustained = list(_sustained(pipeline, minutes * 60))
+            with _Load(pipeline, sustained[0][1] / 2):
+                figures += sustained + list(_latency(pipeline, "half load"))
+        with running_pipeline(folder=Path(folder)) as again:
+            return [*figures, ("from the command to ready, data dir as it was left", again.started_seconds, "s")]
 
 
-@contextmanager
-def _pipeline(folder: Path) -> Iterator[RunningInfo]:
-    options = [part for door in DOORS for part in ("--set", f"{door}=127.0.0.1:0")]
-    command = [sys.executable, "-m", "collector.cli.main", "up", "--data-dir", str(folder), *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while (running := read_running(folder)) is None:
-            time.sleep(0.05)
-        yield running
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
+class Bodies:
+    """Requests of agent spans of about 1 kB, no two of the same traces, made for next to nothing."""
+
+    def __init__(self) -> None:
+        request = ExportTraceServiceRequest.FromString(plain_request(1, SPANS_A_REQUEST, TRACES))
+        for span in request.resource_spans[0].scope_spans[0].spans:
+            span.trace_id = b"PREFIX00" + span.trace_id[8:]
+        self._template = request.SerializeToString()
+        self._made = time.time_ns()
+
+    def next(self) -> bytes:
+        """Make the next one."""
+        self._made += 1
+        return self._template.replace(b"PREFIX00", self._made.to_bytes(8, "big"))
 
 
-def _throughput(running: RunningInfo) -> float:
-    bodies = [plain_request(1_000 + number) for number in range(REQUESTS)]
-    begun = time.perf_counter()
-    for body in bodies:
-        _post(running.http, body)
-    quiet = 0
-    while quiet < 3:
-        time.sleep(0.1)
-        quiet = quiet + 1 if _lag(running.metrics) == 0 else 0
-    return REQUESTS * 500 / (time.perf_counter() - begun - 0.3)
+class _Load(threading.Thread):
+    """Sends at a steady rate beside what else goes on, for as long as the block runs."""
+
+    def __init__(self, pipeline: RunningPipeline, spans_per_second: float) -> None:
+        super().__init__(daemon=True)
+        self._pipeline = pipeline
+        self._every = SPANS_A_REQUEST / spans_per_second
+        self._over = threading.Event()
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        """Send; what could not be sent in time is made up for."""
+        bodies, door = Bodies(), Door(self._pipeline.http)
+        due = time.monotonic()
+        while not self._over.wait(max(0.0, due - time.monotonic())):
+            door.post(bodies.next())
+            due += self._every
 
 
-def _latencies(running: RunningInfo) -> list[float]:
+class Door:
+    """A connection to the OTLP door that is kept."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=30)
+
+    def post(self, body: bytes) -> None:
+        """Send a request, again while there is no room for it."""
+        while True:
+            self._connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+            answer = self._connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                return
+            time.sleep(0.2)
+
+
+def _idle(pipeline: RunningPipeline) -> Iterator[Figure]:
+    before = sum(pipeline.cpu_seconds().values())
+    time.sleep(IDLE_SECONDS)
+    used = sum(pipeline.cpu_seconds().values()) - before
+    yield "processor time while nothing comes in, all processes", used / IDLE_SECONDS * 100, "% of a core"
+
+
+def _sustained(pipeline: RunningPipeline, seconds: float) -> Iterator[Figure]:
+    bodies, door = Bodies(), Door(pipeline.http)
+    _fill(pipeline, door, bodies, WARM_SECONDS)
+    begun, cpu, memory = time.perf_counter(), pipeline.cpu_seconds(), [pipeline.resident_bytes()]
+    sent = 0
+    for _ in range(2):
+        sent += _fill(pipeline, door, bodies, seconds / 2)
+        memory.append(pipeline.resident_bytes())
+    passed = time.perf_counter() - begun
+    used = {name: seconds - cpu[name] for name, seconds in pipeline.cpu_seconds().items()}
+    yield f"whole pipeline, agent spans of 1 kB, over {passed:.0f} s", sent / passed, "spans/s"
+    for name, seconds in used.items():
+        yield f"processor time, {name}", seconds / sent * 1e6, "µs/span"
+    for when, held in zip(("at the start", "at half time", "at the end"), memory, strict=True):
+        yield f"resident memory of all processes, {when}", held / 2**20, "MiB"
+    yield "the bus's files at the end", pipeline.bus_bytes() / 2**20, "MiB"
+
+
+def _fill(pipeline: RunningPipeline, door: Door, bodies: Bodies, seconds: float) -> int:
+    """Send as much as is taken in so much time, and wait until it is through; returns how many spans."""
+    until, sent = time.perf_counter() + seconds, 0
+    while time.perf_counter() < until:
+        for _ in range(5):
+            door.post(bodies.next())
+            sent += SPANS_A_REQUEST
+        while pipeline.lag() > AHEAD:
+            time.sleep(0.1)
+    pipeline.settle()
+    return sent
+
+
+def _latency(pipeline: RunningPipeline, when: str) -> Iterator[Figure]:
+    hundredths = quantiles(sorted(_latencies(pipeline)), n=100)
+    yield f"span sent to detection told, {when}, median", hundredths[49] * 1e3, "ms"
+    yield f"span sent to detection told, {when}, p99", hundredths[98] * 1e3, "ms"
+
+
+def _latencies(pipeline: RunningPipeline) -> Iterator[float]:
     """Send loops one span at a time; the third repetition is the one that can be told."""
-    stream = http.client.HTTPConnection(running.metrics, timeout=10)
+    stream = http.client.HTTPConnection(pipeline.metrics, timeout=LOST_SECONDS)
     stream.request("GET", "/v1/detections/stream")
-    events = stream.getresponse()
+    events, door = stream.getresponse(), Door(pipeline.http)
     events.readline()
-    found: list[float] = []
-    for number in range(1, LOOPS + 1):
+    base = time.time_ns()
+    for number in range(LOOPS):
+        trace_id = (base + number).to_bytes(16, "big")
         sent = 0.0
         for repetition in range(REPETITIONS):
-            sent = time.time()
-            _post(running.http, _loop_span(number, repetition))
-        document = _next_detection(events)
-        found.append(max(0.0, time.time() - sent) if document else 10.0)
+            sent = time.perf_counter()
+            door.post(_loop_span(trace_id, repetition))
+        yield time.perf_counter() - sent if _told(events, trace_id.hex()) else LOST_SECONDS
         time.sleep(LOOP_EVERY_SECONDS)
     stream.close()
-    return found
 
 
-def _loop_span(number: int, repetition: int) -> bytes:
-    request = ExportTraceServiceRequest.FromString(plain_request(number, 1, 1))
+def _loop_span(trace_id: bytes, repetition: int) -> bytes:
+    request = ExportTraceServiceRequest.FromString(plain_request(1, 1, 1))
     span = request.resource_spans[0].scope_spans[0].spans[0]
-    span.span_id = (number * 10 + repetition + 1).to_bytes(8, "big")
+    span.trace_id, span.span_id = trace_id, (repetition + 1).to_bytes(8, "big")
     return request.SerializeToString()
 
 
-def _next_detection(events: http.client.HTTPResponse) -> bool:
-    while line := events.readline():
-        if line.startswith(b"data: "):
-            return bool(json.loads(line[6:]))
+def _told(events: http.client.HTTPResponse, trace_id: str) -> bool:
+    """Read the stream until the loop of a trace is in it."""
+    try:
+        while line := events.readline():
+            if line.startswith(b"data: ") and json.loads(line[6:])["trace_id"] == trace_id:
+                return True
+    except TimeoutError:
+        pass
     return False
-
-
-def _post(door: str, body: bytes) -> None:
-    connection = http.client.HTTPConnection(door, timeout=30)
-    connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
-    connection.getresponse().read()
-    connection.close()
-
-
-def _lag(door: str) -> float:
-    connection = http.client.HTTPConnection(door, timeout=30)
-    connection.request("GET", "/metrics")
-    lines = connection.getresponse().read().decode().splitlines()
-    connection.close()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("tracemend_stage_lag_records{"))
