@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -76,12 +77,7 @@ TOKEN_COLUMNS = {
     "CacheWriteTokens": "cache_write",
     "ReasoningTokens": "reasoning",
 }
-OWN_COLUMNS: dict[str, Callable[[Step], Any]] = {
-    "Revision": lambda step: min(max(step.revision, 0), LARGEST_REVISION),
-    "Start": lambda step: step.start_ns,
-    "Duration": lambda step: step.duration_ns,
-    "HasUsage": lambda step: step.usage is not None,
-}
+OWN_COLUMNS = ("Revision", "Start", "Duration", "HasUsage")
 STEP_COLUMNS = (
     *TEXT_COLUMNS,
     *COUNT_COLUMNS,
@@ -92,21 +88,28 @@ STEP_COLUMNS = (
     *OWN_COLUMNS,
 )
 
-_PLAIN = (*TEXT_COLUMNS.values(),)
-_REST = (*FLAG_COLUMNS.values(), *OPTIONAL_COLUMNS.values())
+_own_fields = attrgetter(*TEXT_COLUMNS.values())
+_flags = attrgetter(*FLAG_COLUMNS.values(), *OPTIONAL_COLUMNS.values())
+_counts = attrgetter(*COUNT_COLUMNS.values())
+_lists = attrgetter(*(field for field, _ in LIST_COLUMNS.values()))
+_tokens = attrgetter(*TOKEN_COLUMNS.values())
 _json = msgspec.json.Encoder()
+_NO_LISTS = ("",) * len(LIST_COLUMNS)
 
 
 def step_row(step: Step) -> tuple[Any, ...]:
     """Write a step, its values in the order of the columns."""
-    usage = step.usage or NO_USAGE
+    usage, lists = step.usage, _lists(step)
     return (
-        *[getattr(step, field) for field in _PLAIN],
-        *[_count(getattr(step, field)) for field in COUNT_COLUMNS.values()],
-        *[getattr(step, field) for field in _REST],
-        *[_list(getattr(step, field)) for field, _ in LIST_COLUMNS.values()],
-        *[_count(getattr(usage, field)) for field in TOKEN_COLUMNS.values()],
-        *[read(step) for read in OWN_COLUMNS.values()],
+        *_own_fields(step),
+        *_within(_counts(step)),
+        *_flags(step),
+        *([_list(values) for values in lists] if any(lists) else _NO_LISTS),
+        *_within(_tokens(usage or NO_USAGE)),
+        min(max(step.revision, 0), LARGEST_REVISION),
+        step.start_ns,
+        step.duration_ns,
+        usage is not None,
     )
 
 
@@ -127,8 +130,11 @@ def read_step(row: Mapping[str, Any]) -> Step:
     )
 
 
-def _count(value: int) -> int:
-    return min(max(value, 0), LARGEST_COUNT)
+def _within(counts: tuple[int, ...]) -> Sequence[int]:
+    """Bring what a span says of itself within what a column holds."""
+    if min(counts) >= 0 and max(counts) <= LARGEST_COUNT:
+        return counts
+    return [min(max(count, 0), LARGEST_COUNT) for count in counts]
 
 
 def _list(values: Any) -> str:

@@ -7,13 +7,20 @@ StoreError
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
 REFUSED_CODES = frozenset({6, 26, 27, 36, 42, 43, 46, 47, 53, 60, 62, 69, 73, 81, 164})
 """ClickHouse's codes of what it will never accept as it stands: syntax, types, unknown names, read-only."""
+
+INSERT_SETTINGS = {"materialize_skip_indexes_on_insert": 0}
+"""Skip indexes are made when parts are merged: made with every insert they cost as much as all the rest of it, and
+parts that are not merged yet are small."""
+DEFAULTS_TO_NOTHING = re.compile(r"(LowCardinality\()?(String|Map\(|Array\(|U?Int\d|Float\d|Bool)")
+"""Types whose default is their empty value."""
 
 
 class StoreError(Exception):
@@ -60,8 +67,9 @@ class Store:
 
     def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]], token: str = "") -> None:
         """Insert columns; the same token again inserts nothing where the table remembers tokens."""
-        settings = {"insert_deduplication_token": token} if token else {}
+        settings = INSERT_SETTINGS | ({"insert_deduplication_token": token} if token else {})
         types = self._types_of(table)
+        names, columns = _filled(names, columns, types)
         with _sorted_errors():
             self._client.insert(
                 table,
@@ -95,6 +103,18 @@ def migrations() -> Iterator[tuple[str, list[str]]]:
     for name in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql")):
         text = (folder / name).read_text("utf-8")
         yield name, [statement.strip() for statement in text.split(";\n") if statement.strip()]
+
+
+def _filled(
+    names: Sequence[str], columns: Sequence[Sequence[Any]], types: Mapping[str, str]
+) -> tuple[list[str], list[Sequence[Any]]]:
+    """Leave out columns that hold nothing: the store fills them in for less than it takes to write and read them."""
+    kept = [
+        (name, column)
+        for name, column in zip(names, columns, strict=True)
+        if any(column) or not DEFAULTS_TO_NOTHING.match(types[name])
+    ]
+    return [name for name, _ in kept], [column for _, column in kept]
 
 
 def _connect(dsn: str) -> Any:
