@@ -23,12 +23,27 @@ FOLDER = Path(__file__).parent
 RECORDED = FOLDER.parent / "captures" / "recorded"
 CONFIGURATIONS = FOLDER.parents[1] / "config"
 LARGEST_SEED = 20_000
+BOMB_BYTES = 1 << 22
 HEX = ("traceId", "spanId", "parentSpanId")
 STATEMENTS = (
     b"SELECT count() FROM otel_traces /* all */ WHERE SpanName = 'file(' FORMAT JSON;",
     b"WITH x AS (SELECT 1) SELECT * FROM x -- so",
     b"(SELECT 'it''s' AS \"a b\") UNION ALL (SELECT {x:String})",
     b"SELECT * FROM file('/x')",
+    b"SELECT a APPLY(file), arrayMap(file, [1]) FROM otel_traces",
+    b"SELECT 1 INTO OUTFILE '/x'",
+)
+DOCUMENTS = (
+    b"a: !!int x\nb: !!bool maybe\nc: !!float x\nd: !!timestamp x\ne: !!binary x\nf: !!set {a}\ng: !!null x",
+    b"a: &x [1]\nb: *x\n<<: {c: 1}\na: again",
+    b"? [complex, key]\n: {deep: [[[[[[[[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]]]]]]]]}",
+    b"service: {data_dir: '${env:SET:-${NESTED:-$$}}', pipelines: ${env:NESTED}}\nreceivers: {otlp/: , a: {no: 1}}",
+    b"--- {bus: 1}\n--- {bus: 2}\n%TAG ! x\n0x_: 1e999\n1:1: .nan\n",
+)
+ODD_JSON = (
+    b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"SPAN_KIND_CLIENT","startTimeUnixNano":"1e999","flags":-0.0}]}]}]}',
+    b'{"resource_spans":[{"resource":{"attributes":[{"key":"k","value":{"doubleValue":"Infinity","bytesValue":"_-8"}}]}}]}',
+    b'{"resourceSpans":[{"resource":{"attributes":[{"value":{"intValue":1e300}},{"value":{"arrayValue":{"values":[{}]}}}]}}]}',
 )
 POLICY = Policy(
     tenant=HOME.tenant,
@@ -73,13 +88,16 @@ def seeds(target: str) -> Iterator[bytes]:
     match target:
         case "otlp_json":
             yield from (as_json(signal, body) + MARK[signal.name] for signal, body in bodies)
+            yield from (text + MARK["traces"] for text in ODD_JSON)
         case "spans_by_partition":
             yield from (b"\x05\x01\x00" + body + MARK[signal.name] for signal, body in bodies)
         case "decompression":
             for number, name in enumerate(sorted(DECODERS)):
                 yield bytes([number]) + ENCODERS[name](bodies[0][1])
+                yield bytes([number]) + ENCODERS[name](bytes(BOMB_BYTES))
         case "yaml_dialect":
             yield from (file.read_bytes() for file in sorted(CONFIGURATIONS.rglob("*.yaml")))
+            yield from DOCUMENTS
         case "statement_filter":
             yield from STATEMENTS
         case "policy_board":
