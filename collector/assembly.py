@@ -1,44 +1,36 @@
-"""Makes the parts of a pipeline from its settings, for the roles a process runs; nothing is started here."""
+"""Makes the parts of a pipeline from its settings, for the roles a process runs; nothing is started here.
+
+What only some roles need is imported where it is made, so that a process starts with no more than its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
-
-from aiohttp import web
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from collector.admission import Admission, resident_bytes
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Delivery, Stage
-from collector.components import detector_class
-from collector.detections_stream import DetectionsStream
-from collector.http_api import TenantOf
-from collector.normalise.normaliser import Normaliser
 from collector.receivers.api_keys import ApiKeys
-from collector.receivers.intake import Intake
-from collector.receivers.otlp import OtlpReceiver
 from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles
 from config.settings import MIB, Settings
-from healing import policy_http
-from healing.consumer import HealingConsumer
-from healing.gate import GateSettings
 from healing.policy_board import PolicyBoard
-from healing.router import HealingRouter
-from processors.budgets import Budgets
-from processors.detector import AnyDetector
-from processors.model_catalogue import PricedModels
-from processors.runtime import Runtime
-from processors.spend import SpendStage
-from processors.usage import Biller
-from sinks.clickhouse import ClickHouseSink
-from sinks.clickhouse_http import ClickHouseHttp
-from sinks.store import Store
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from collector.receivers.otlp import OtlpReceiver
+    from processors.budgets import Budgets
+    from processors.detector import AnyDetector
+    from processors.model_catalogue import PricedModels
+    from sinks.clickhouse_http import ClickHouseHttp
+
+    Route = tuple[str, Callable[[web.Request], Any]]
 
 DETECTORS = "processors"
 DRAIN_ORDER = ("normaliser", DETECTORS, "spend", "healing_router", "healing", "policy_endpoint", "sinks/clickhouse")
 """A span's way through the stages."""
-
-Route = tuple[str, Callable[[web.Request], Any]]
 
 
 class Assembly:
@@ -56,9 +48,17 @@ class Assembly:
         self.bus = self._bus(None if retains else ())
         api_keys = settings.extensions.get("api_keys")
         self._keys = ApiKeys(api_keys.keys if api_keys is not None else ())
-        self.receivers = list(self._receivers())
-        self.servers = list(self._servers())
         self._policies = PolicyBoard()
+
+    @cached_property
+    def receivers(self) -> list[OtlpReceiver]:
+        """Give the doors, made the first time."""
+        return list(self._receivers())
+
+    @cached_property
+    def servers(self) -> list[ClickHouseHttp]:
+        """Give the servers beside the doors, made the first time."""
+        return list(self._servers())
 
     def stages(self) -> list[tuple[str, Stage | Delivery]]:
         """Make the stages, in the order they are started: back to front."""
@@ -68,6 +68,10 @@ class Assembly:
 
     def routes(self) -> Sequence[Route]:
         """Give what the HTTP server answers besides health and metrics."""
+        from collector.detections_stream import DetectionsStream
+        from collector.http_api import TenantOf
+        from healing import policy_http
+
         tenant_of = TenantOf(self._keys)
         handler = policy_http.policy_handler(self._policies, self.bus.now_ns, tenant_of)
         stream = DetectionsStream(self.bus, tenant_of).handle
@@ -89,15 +93,27 @@ class Assembly:
     def _receivers(self) -> Iterator[OtlpReceiver]:
         if not self._roles.runs(RECEIVERS):
             return
+        from collector.receivers.intake import Intake
+        from collector.receivers.otlp import OtlpReceiver
+
         admission = Admission(self._settings.service.memory_limit_mib * MIB, self._resident)
         for name in self._enabled("receivers"):
             yield OtlpReceiver(self._settings.receivers[name], Intake(self.bus, admission, name), self._keys)
 
     def _normaliser(self) -> Iterator[Stage]:
         if self._roles.runs(NORMALISER):
+            from collector.normalise.normaliser import Normaliser
+
             yield Normaliser(self._settings.bus.repeat_window_seconds)
 
     def _processors(self) -> Iterator[Stage]:
+        if not any(self._runs_processor(name) for name in self._settings.processors):
+            return
+        from processors.model_catalogue import PricedModels
+        from processors.runtime import Runtime
+        from processors.spend import SpendStage
+        from processors.usage import Biller
+
         service = self._settings.service
         models = PricedModels(self._settings.models)
         detectors = self._detectors(models)
@@ -117,6 +133,8 @@ class Assembly:
             yield SpendStage(budgets, self.bus.now_ns)
 
     def _detectors(self, models: PricedModels) -> list[AnyDetector]:
+        from collector.components import detector_class
+
         wanted = [name for name in self._enabled("processors") if self._runs_processor(name)]
         return [detector_class(_kind(name))(self._settings.processors[name], models) for name in wanted]
 
@@ -132,6 +150,9 @@ class Assembly:
     def _sinks(self) -> Iterator[Delivery]:
         for name in self._enabled("sinks"):
             if self._roles.runs(SINKS, name):
+                from sinks.clickhouse import ClickHouseSink
+                from sinks.store import Store
+
                 sink = self._settings.sinks[name]
                 window = self._settings.bus.repeat_window_seconds
                 yield ClickHouseSink(lambda: Store(self._dsn()), sink.max_rows, sink.flush_seconds, window)
@@ -139,6 +160,10 @@ class Assembly:
     def _healing(self) -> Iterator[Stage]:
         healing = self._settings.healing
         if healing.enabled and self._roles.runs(HEALING):
+            from healing.consumer import HealingConsumer
+            from healing.gate import GateSettings
+            from healing.router import HealingRouter
+
             gate = GateSettings(healing.dry_run, healing.min_confidence, healing.max_age_seconds)
             yield HealingRouter()
             yield HealingConsumer(gate)
@@ -148,6 +173,8 @@ class Assembly:
     def _servers(self) -> Iterator[ClickHouseHttp]:
         door = self._settings.extensions.get("clickhouse_http")
         if door is not None and door.enabled and self._dsn().startswith("chdb:") and self._roles.runs(SINKS):
+            from sinks.clickhouse_http import ClickHouseHttp
+
             yield ClickHouseHttp(door.endpoint, self._dsn())
 
     # --- settings ---

@@ -55,7 +55,7 @@ class Pipeline:
         if self._others:
             held = [self._lock.descriptor]
             self._supervisor = Supervisor(self._others, self.settings, held, self._on_failed, self._tell_where)
-        await asyncio.to_thread(lambda: self._stages.start(self._assembly.stages()))
+        await asyncio.to_thread(self._start_own)
         if self._supervisor is not None:
             await self._supervisor.started()
             self.bus.retain_for(self._supervisor.groups())
@@ -107,6 +107,11 @@ class Pipeline:
         return ProgramMetrics(self._supervisor.families() if self._supervisor is not None else []).collect()
 
     # --- starting ---
+
+    def _start_own(self) -> None:
+        """Start the stages of this process, and make its doors while others start."""
+        self._stages.start(self._assembly.stages())
+        _ = self._assembly.receivers, self._assembly.servers
 
     async def _metrics(self) -> ProgramMetrics:
         """Ask all processes for their metrics."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from collector.process_link import DRAIN, REPORT, Ask, Assignment, Family, Link, Report
 from collector.process_plan import Part, name_of
 from collector.program_metrics import Retired
+from collector.roles import PROCESSORS, Roles
 from collector.shutdown import Deadline
 from collector.stage_threads import START_SECONDS, StartError
 from config.settings import Settings
@@ -115,7 +116,7 @@ class ChildProcess:
         self.pid = self._process.pid
         self._link = await Link.over(ours)
         try:
-            await self._link.assign(Assignment(self._with_doors(), self._part, os.getpid()))
+            await self._link.assign(Assignment(self._own_settings(), self._part, os.getpid()))
             while True:
                 await self._take(await self._link.hear(Report))
         except (asyncio.IncompleteReadError, OSError):
@@ -137,14 +138,15 @@ class ChildProcess:
             env=environment,
         )
 
-    def _with_doors(self) -> Settings:
-        """Give the settings with the doors where they were: one that took any free port keeps it."""
+    def _own_settings(self) -> Settings:
+        """Give the settings it needs, with the doors where they were: one that took any free port keeps it."""
         extensions = dict(self._settings.extensions)
         for door, address in self.report.doors.items():
             extension = DOORS.get(door, "")
             if extension in extensions:
                 extensions[extension] = extensions[extension].model_copy(update={"endpoint": address})
-        return replace(self._settings, extensions=extensions)
+        processors = self._settings.processors if Roles(self._part).runs(PROCESSORS) else {}
+        return replace(self._settings, receivers={}, processors=processors, extensions=extensions)
 
     async def _take(self, report: Report) -> None:
         came_up = report.ready and not self.report.ready
