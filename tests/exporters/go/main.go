@@ -27,7 +27,7 @@ type job struct {
 	Exports []export
 }
 
-type export struct{ Protocol, Compression, Endpoint string }
+type export struct{ Protocol, Compression, Endpoint, Key string }
 
 type entry struct {
 	Key, Type string
@@ -93,16 +93,20 @@ func exported(how export, what description, times int) [][]string {
 }
 
 func client(how export) otlptrace.Client {
+	headers := map[string]string{}
+	if how.Key != "" {
+		headers["authorization"] = "Bearer " + how.Key
+	}
 	if how.Protocol == "grpc" {
 		options := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(how.Endpoint), otlptracegrpc.WithInsecure(),
-			otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig(soon))}
+			otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig(soon)), otlptracegrpc.WithHeaders(headers)}
 		if how.Compression == "gzip" {
 			options = append(options, otlptracegrpc.WithCompressor("gzip"))
 		}
 		return otlptracegrpc.NewClient(options...)
 	}
 	options := []otlptracehttp.Option{otlptracehttp.WithEndpoint(how.Endpoint), otlptracehttp.WithInsecure(),
-		otlptracehttp.WithRetry(soon)}
+		otlptracehttp.WithRetry(soon), otlptracehttp.WithHeaders(headers)}
 	if how.Compression == "gzip" {
 		options = append(options, otlptracehttp.WithCompression(otlptracehttp.GzipCompression))
 	}

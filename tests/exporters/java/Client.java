@@ -26,6 +26,7 @@ import java.io.File;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 
@@ -65,10 +66,14 @@ public final class Client {
   private static SpanExporter exporter(JsonNode how) {
     String url = "http://" + how.get("endpoint").asText();
     String compression = how.get("compression").asText();
+    String key = how.get("key").asText();
+    Map<String, String> headers = key.isEmpty() ? Map.of() : Map.of("authorization", "Bearer " + key);
     if (how.get("protocol").asText().equals("grpc")) {
-      return OtlpGrpcSpanExporter.builder().setEndpoint(url).setCompression(compression).build();
+      var grpc = OtlpGrpcSpanExporter.builder().setEndpoint(url).setCompression(compression);
+      return grpc.setHeaders(() -> headers).build();
     }
-    return OtlpHttpSpanExporter.builder().setEndpoint(url + "/v1/traces").setCompression(compression).build();
+    var http = OtlpHttpSpanExporter.builder().setEndpoint(url + "/v1/traces").setCompression(compression);
+    return http.setHeaders(() -> headers).build();
   }
 
   private static List<String> send(Tracer tracer, JsonNode described) {

@@ -1,5 +1,6 @@
 // Exports spans with the JavaScript SDK; usage: node client.mjs JOB, as tests/exporters/README.md describes it.
 import { readFileSync } from "node:fs";
+import { Metadata } from "@grpc/grpc-js";
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
@@ -21,10 +22,16 @@ function time(nanoseconds) {
   return [Number(nanoseconds.slice(0, -9)), Number(nanoseconds.slice(-9))];
 }
 
-function exporter({ protocol, compression, endpoint }) {
-  if (protocol === "grpc") return new GrpcExporter({ url: `http://${endpoint}`, compression });
+function exporter({ protocol, compression, endpoint, key }) {
+  const headers = key ? { authorization: `Bearer ${key}` } : {};
+  if (protocol === "grpc") {
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+    return new GrpcExporter({ url: `http://${endpoint}`, compression, metadata });
+  }
   const url = `http://${endpoint}/v1/traces`;
-  return protocol === "http/json" ? new JsonExporter({ url, compression }) : new ProtoExporter({ url, compression });
+  const settings = { url, compression, headers };
+  return protocol === "http/json" ? new JsonExporter(settings) : new ProtoExporter(settings);
 }
 
 function send(tracer, described) {

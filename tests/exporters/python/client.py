@@ -48,11 +48,13 @@ def export(how: dict[str, str], trace: dict[str, Any], times: int) -> list[list[
 def exporter(how: dict[str, str]) -> SpanExporter:
     """Make the exporter of a protocol and a compression."""
     gzip = how["compression"] == "gzip"
+    headers = {"authorization": f"Bearer {how['key']}"} if how["key"] else None
     if how["protocol"] == "grpc":
         compression = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
-        return GrpcExporter(endpoint=how["endpoint"], insecure=True, compression=compression)
+        return GrpcExporter(endpoint=how["endpoint"], insecure=True, headers=headers, compression=compression)
     url = f"http://{how['endpoint']}/v1/traces"
-    return HttpExporter(endpoint=url, compression=Compression.Gzip if gzip else Compression.NoCompression)
+    compressed = Compression.Gzip if gzip else Compression.NoCompression
+    return HttpExporter(endpoint=url, headers=headers, compression=compressed)
 
 
 def send(tracer: Tracer, described: list[dict[str, Any]]) -> list[Span]:
