@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
+from collector.receivers.endpoints import socket_path
 from config.problems import Path
 from config.settings import Settings
 
@@ -28,6 +29,8 @@ def exposed_doors(settings: Settings) -> Iterator[tuple[Path, str]]:
 
 def is_local(endpoint: str) -> bool:
     """Say whether only this machine reaches an address; no host at all means every address."""
+    if socket_path(endpoint) is not None:
+        return True
     host = endpoint.rpartition(":")[0].strip("[]").lower()
     try:
         return ip_address(host).is_loopback

@@ -33,6 +33,9 @@ REFUSED_POINTS = CollectorCounter(
     "otelcol_receiver_refused_metric_points", "Metric points refused", ["receiver", "transport"]
 )
 REFUSED_REQUESTS = CollectorCounter("tracemend_receiver_refused_requests", "Requests refused", ["transport", "reason"])
+CERTIFICATE_RELOADS = CollectorCounter(
+    "tracemend_certificate_reloads", "Times changed certificates were read again", ["outcome"]
+)
 SENT_SPANS = CollectorCounter("otelcol_exporter_sent_spans", "Spans in the store", ["exporter"])
 SENT_LOGS = CollectorCounter("otelcol_exporter_sent_log_records", "Log records in the store", ["exporter"])
 SEND_FAILED_SPANS = CollectorCounter(

@@ -9,7 +9,7 @@ from typing import Any
 import cramjam
 import zstandard
 
-from collector.receivers.intake import Malformed, TooLarge
+from collector.receivers.intake import Malformed, TooLarge, Unsupported
 
 ZSTD_SLICE_BYTES = 1_024
 """A slice of this size becomes 32 MiB at the very most (blocks of 4 bytes stand for 128 KiB each)."""
@@ -21,6 +21,7 @@ SMALLEST_BUFFER_BYTES = 65_536
 MOST_STREAMS = 64
 """How many streams may follow one another in a body; each costs more than its bytes."""
 SNAPPY_FRAMES = b"\xff\x06\x00\x00sNaPpY"
+ENCODING_HEADER = "Content-Encoding"
 BUFFER_IS_FULL = "failed to write whole buffer"
 
 Decoder = Callable[[bytes, int], bytes]
@@ -33,7 +34,8 @@ def decompress(encoding: str, body: bytes, limit: int) -> bytes:
         return body
     decoder = DECODERS.get(name)
     if decoder is None:
-        raise Malformed(f"unsupported Content-Encoding: {encoding[:64]}; supported: {', '.join(sorted(DECODERS))}")
+        supported = ", ".join(sorted(DECODERS))
+        raise Unsupported(f"unsupported Content-Encoding: {encoding[:64]}; supported: {supported}", at=ENCODING_HEADER)
     try:
         return decoder(body, limit)
     except (zlib.error, zstandard.ZstdError, cramjam.DecompressionError, EOFError, OSError, ValueError) as error:

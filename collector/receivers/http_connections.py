@@ -7,14 +7,46 @@ ends its own, and nobody else waits until they time out.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from collector.receivers.media_types import JSON, PROTOBUF, PROTOBUFS
+from collector.receivers.status import INTERNAL, INVALID_ARGUMENT, status_json, status_protobuf
 
 SWEEPS = 4
 """How often connections are looked at within the time they may idle."""
 LINGERING_SECONDS = 1.0
 """How long the rest of a body is read after its refusal, so that the client gets to see the answer."""
+
+_log = logging.getLogger(__name__)
+
+
+class Connection(web.RequestHandler):
+    """One connection; what aiohttp itself refuses is answered as everything else is, with a google.rpc.Status."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what cannot be read as a request, or what failed in us; the connection ends with it."""
+        if isinstance(exc, LineTooLong):
+            status, message = 431, "a header, or all of them together, are too long"
+        if status >= 500:
+            _log.error("a request failed", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun")
+        code, text = (INVALID_ARGUMENT, message or "no request") if status < 500 else (INTERNAL, "it failed in us")
+        as_protobuf = request.content_type in PROTOBUFS
+        write = status_protobuf if as_protobuf else status_json
+        response = web.Response(status=status, body=write(code, text), content_type=PROTOBUF if as_protobuf else JSON)
+        response.force_close()
+        return response
 
 
 class HttpConnections(web.Server):
@@ -42,6 +74,10 @@ class HttpConnections(web.Server):
         self._idle: dict[web.RequestHandler, float] = {}
         self._open: dict[web.RequestHandler, asyncio.Transport] = {}
         self._sweep: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> web.RequestHandler:
+        """Make the handler of a connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Take a connection; where there are enough, end an idle one for it, or itself where all are at work."""

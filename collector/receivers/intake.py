@@ -3,6 +3,7 @@
 Refusal         how a request is refused, for either door
 ├── TooLarge    never: over the size limit, also after decompression
 ├── Malformed   never: not OTLP
+├── Unsupported never: it is encoded in a way that is not known here
 ├── NoKey       never: it brings no key that is known
 └── Overloaded  later: try again after `retry_seconds`
 """
@@ -56,6 +57,12 @@ class Malformed(Refusal):
     """The request is not what it says it is, and never will be; `at` is the path of the field that is wrong."""
 
     kind = "malformed"
+
+
+class Unsupported(Refusal):
+    """The request is written in a way that is not known here; `at` is the header that says so."""
+
+    kind = "unsupported"
 
 
 class NoKey(Refusal):

@@ -63,7 +63,7 @@ class LastingGrpcServer:
         while True:
             try:
                 server, _ = self._opened(port)
-            except RuntimeError:  # the old one has not let go of the port yet
+            except (RuntimeError, OSError):  # the old one has not let go of the port yet
                 await asyncio.sleep(LOOK_SECONDS / 10)
                 continue
             await server.start()

@@ -37,7 +37,7 @@ class OtlpReceiver:
         """Say where the doors are."""
         doors: dict[str, str] = {}
         if self._grpc is not None:
-            doors["otlp grpc"] = f"{self._grpc.host or '0.0.0.0'}:{self._grpc.port}"  # noqa: S104  # it is what is bound
+            doors["otlp grpc"] = self._grpc.address
         if self._http is not None:
-            doors["otlp http"] = f"{self._http.host or '0.0.0.0'}:{self._http.port}"  # noqa: S104  # as above
+            doors["otlp http"] = self._http.address
         return doors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Mapping
 from math import ceil
 from typing import Any, NamedTuple
@@ -15,16 +14,17 @@ from google.protobuf.json_format import MessageToDict
 from collector.admission import Hold, Overload
 from collector.receivers import status
 from collector.receivers.api_keys import CHALLENGE, NO_KEY, ApiKeys
-from collector.receivers.compression import decompress
+from collector.receivers.compression import DECODERS, decompress
+from collector.receivers.cors import Cors
 from collector.receivers.http_connections import HttpConnections
-from collector.receivers.intake import Accepted, Intake, Malformed, NoKey, Overloaded, Refusal, TooLarge
+from collector.receivers.http_listener import HttpListener
+from collector.receivers.intake import Accepted, Intake, Malformed, NoKey, Overloaded, Refusal, TooLarge, Unsupported
+from collector.receivers.media_types import JSON, PROTOBUF, PROTOBUFS
 from collector.receivers.otlp_config import HttpConfig
 from collector.receivers.otlp_json import from_json
 from collector.receivers.signals import SIGNALS, Signal
 from schemas.keys import DEFAULT_TENANT
 
-PROTOBUF, JSON = "application/x-protobuf", "application/json"
-PROTOBUFS = {PROTOBUF, "application/protobuf"}
 BESIDE_BYTES = 262_144
 """Bodies from here on are decompressed and read beside the event loop, so that others are not kept waiting."""
 UNREAD = {401, 413, 503}
@@ -43,42 +43,54 @@ ANSWERS = {
     TooLarge: Answer(413, status.RESOURCE_EXHAUSTED),
     Malformed: Answer(400, status.INVALID_ARGUMENT),
     NoKey: Answer(401, status.UNAUTHENTICATED),
+    Unsupported: Answer(415, status.INVALID_ARGUMENT),
     Overloaded: Answer(503, status.UNAVAILABLE),
 }
 
 
+HEADERS = {401: {"WWW-Authenticate": CHALLENGE}, 415: {"Accept-Encoding": ", ".join(sorted(DECODERS))}}
+"""What an answer has to say beside its body."""
+
+
 class OtlpHttp:
-    """The HTTP door. `port` is the bound one once started."""
+    """The HTTP door."""
 
     def __init__(self, config: HttpConfig, intake: Intake, keys: ApiKeys) -> None:
         self._config = config
         self._intake = intake
         self._keys = keys
-        self.host, _, port = config.endpoint.rpartition(":")
-        self.port = int(port)
+        self._cors = Cors(config.cors)
+        self._door = HttpListener(config)
         self._connections: HttpConnections | None = None
-        self._listening: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Bind and serve; raises OSError where the address is taken."""
         config = self._config
-        self._connections = HttpConnections(self._handle, config.max_connections, config.idle_timeout_seconds)
-        family = socket.AF_INET6 if self.host.startswith("[") else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self.host.strip("[]") or "0.0.0.0", self.port))  # noqa: S104  # ":4318" asks for all addresses
-        self.port = listener.getsockname()[1]
-        self._listening = await asyncio.get_running_loop().create_server(
-            self._connections, sock=listener, backlog=config.max_connections
-        )
+        self._connections = HttpConnections(self._answer, config.max_connections, config.idle_timeout_seconds)
+        await self._door.open(self._connections)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more requests; those under way are finished within the grace."""
-        if self._listening is None or self._connections is None:
-            return
-        self._listening.close()
-        self._connections.pre_shutdown()
-        await self._connections.shutdown(grace_seconds)
+        self._door.close()
+        if self._connections is not None:
+            self._connections.pre_shutdown()
+            await self._connections.shutdown(grace_seconds)
+
+    @property
+    def address(self) -> str:
+        """Where it is: host:port, or unix:///path."""
+        return self._door.address
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request, and tell a web page whether it may know the answer."""
+        if not self._cors.on:
+            return await self._handle(request)
+        origin = request.headers.get("Origin")
+        if request.method == "OPTIONS" and origin and "Access-Control-Request-Method" in request.headers:
+            return web.Response(status=204, headers=self._cors.preflight_headers(origin, request.headers))
+        response = await self._handle(request)
+        response.headers.update(self._cors.answer_headers(origin))
+        return response
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         as_json = request.content_type not in PROTOBUFS
@@ -95,7 +107,7 @@ class OtlpHttp:
             return _answer(405, status.UNIMPLEMENTED, Refusal("use POST"), as_json, {"Allow": "POST"})
         if as_json and (request.content_type != JSON or "Content-Type" not in request.headers):
             message = f"unsupported media type, supported: {JSON}, {PROTOBUF}"
-            return _answer(415, status.INVALID_ARGUMENT, Refusal(message), as_json)
+            return _answer(415, status.INVALID_ARGUMENT, Refusal(message, at="Content-Type"), as_json)
         try:
             accepted = await self._take(signal, request, as_json, tenant)
         except Refusal as refusal:
@@ -138,9 +150,11 @@ class OtlpHttp:
             raise TooLarge(f"the body is over {limit} bytes")
         parts: list[bytes] = []
         try:
-            async with asyncio.timeout(self._config.read_timeout_seconds):
+            async with asyncio.timeout(self._config.read_timeout_seconds) as time_left:
+                latest = time_left.when() or 0.0
                 async for chunk in request.content.iter_any():
                     held.grow(len(chunk))
+                    time_left.reschedule(latest + held.bytes / self._config.min_read_bytes_per_second)
                     if held.bytes > limit:
                         raise TooLarge(f"the body is over {limit} bytes")
                     parts.append(chunk)
@@ -155,7 +169,7 @@ def _succeed(signal: Signal, accepted: Accepted, as_json: bool) -> web.Response:
     response: Any = signal.response()
     if accepted.rejected:
         setattr(response.partial_success, signal.rejected_field, accepted.rejected)
-        response.partial_success.error_message = accepted.reason
+        response.partial_success.error_message = accepted.reason[: status.LONGEST_MESSAGE]
     if as_json:
         return web.Response(body=orjson.dumps(MessageToDict(response)), content_type=JSON)
     return web.Response(body=response.SerializeToString(), content_type=PROTOBUF)
@@ -163,7 +177,7 @@ def _succeed(signal: Signal, accepted: Accepted, as_json: bool) -> web.Response:
 
 def _refused(refusal: Refusal, as_json: bool) -> web.Response:
     http, code = ANSWERS[type(refusal)]
-    headers = {"WWW-Authenticate": CHALLENGE} if http == 401 else {}
+    headers = dict(HEADERS.get(http, {}))
     if http == 503:
         headers["Retry-After"] = str(max(1, ceil(refusal.retry_seconds)))
     return _answer(http, code, refusal, as_json, headers)

@@ -68,7 +68,7 @@ CASES = [
     Case("JSON with an id that is not hex", 400, body=in_json().replace(b"eee19b7ec3c1b174", b"zzz"), kind=JSON),
     Case("JSON that is nested too deep", 400, body=b'{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}", kind=JSON),
     Case("gzip that is none", 400, body=b"not gzip", encoding="gzip"),
-    Case("an encoding nobody knows", 400, body=request(), encoding="br"),
+    Case("an encoding nobody knows", 415, body=request(), encoding="br"),
     Case("another path", 404, path="/v2/nothing", body=request()),
     Case("another method", 405, method="GET"),
     Case("another content type", 415, body=request(), kind="text/plain"),

@@ -1,0 +1,183 @@
+"""TLS and mTLS at both doors, and certificates that change while clients are connected."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+from open_doors import OpenDoors, request
+from pydantic import ValidationError
+
+from collector.receivers.otlp_config import GrpcConfig
+from collector.receivers.tls import BOTH, TlsConfig
+
+EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+
+
+class Files:
+    """An authority, and the files of a door's certificate that it issued."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = trustme.CA()
+        self.folder = folder
+        self.config: dict[str, Any] = {
+            "cert_file": folder / "cert.pem",
+            "key_file": folder / "key.pem",
+            "reload_interval": "50ms",
+        }
+        self.renew()
+
+    def renew(self) -> None:
+        """Issue another certificate, by the authority as it is now."""
+        issued = self.authority.issue_cert("127.0.0.1", "localhost")
+        (self.folder / "key.pem").write_bytes(issued.private_key_pem.bytes())
+        (self.folder / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+
+    def trust_clients_of(self, authority: trustme.CA) -> None:
+        """Ask clients for certificates of an authority."""
+        authority.cert_pem.write_to_path(self.folder / "clients.pem")
+        self.config["client_ca_file"] = self.folder / "clients.pem"
+
+
+def opened(tmp_path: Path, files: Files) -> OpenDoors:
+    return OpenDoors(tmp_path / "bus", grpc={"tls": files.config}, http={"tls": files.config})
+
+
+def over_http(doors: OpenDoors, authority: trustme.CA, client: trustme.LeafCert | None = None) -> Any:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    if client is not None:
+        client.configure_cert(context)
+    return http.client.HTTPSConnection(doors.http, context=context, timeout=10)
+
+
+def post(connection: Any) -> int:
+    connection.request("POST", "/v1/traces", request(), PROTOBUF)
+    response = connection.getresponse()
+    response.read()
+    return int(response.status)
+
+
+def over_grpc(doors: OpenDoors, authority: trustme.CA, client: trustme.LeafCert | None = None) -> bytes:
+    pair = (client.private_key_pem.bytes(), client.cert_chain_pems[0].bytes()) if client is not None else (None, None)
+    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes(), *pair)
+    with grpc.secure_channel(doors.grpc, credentials) as channel:
+        call = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
+        return bytes(call(request(), timeout=3))
+
+
+def test_both_doors_speak_tls(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    doors = opened(tmp_path, files)
+    try:
+        assert post(over_http(doors, files.authority)) == 200
+        assert over_grpc(doors, files.authority) == b""
+        with pytest.raises(ssl.SSLError):
+            post(over_http(doors, trustme.CA()))
+        assert len(doors.stored()) == 2
+    finally:
+        doors.close()
+
+
+def test_clients_need_a_certificate_where_an_authority_is_named(tmp_path: Path) -> None:
+    files, clients = Files(tmp_path), trustme.CA()
+    files.trust_clients_of(clients)
+    doors = opened(tmp_path, files)
+    proper, strange = clients.issue_cert("agent"), trustme.CA().issue_cert("agent")
+    try:
+        assert post(over_http(doors, files.authority, proper)) == 200
+        assert over_grpc(doors, files.authority, proper) == b""
+        for client in (None, strange):
+            with pytest.raises(OSError, match=r"(?i)alert|reset|eof|closed|broken"):
+                post(over_http(doors, files.authority, client))
+            with pytest.raises(grpc.RpcError):
+                over_grpc(doors, files.authority, client)
+        assert len(doors.stored()) == 2
+    finally:
+        doors.close()
+
+
+def test_new_certificates_are_for_new_connections_and_old_ones_go_on(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    before = files.authority
+    doors = opened(tmp_path, files)
+    old = over_http(doors, before)
+    try:
+        assert post(old) == 200
+        files.authority = trustme.CA()
+        files.renew()
+        assert _soon(lambda: post(over_http(doors, files.authority)) == 200)
+        assert _soon(lambda: over_grpc(doors, files.authority) == b"")
+        assert post(old) == 200
+        with pytest.raises(ssl.SSLError):
+            post(over_http(doors, before))
+    finally:
+        doors.close()
+
+
+def test_an_authority_that_is_taken_away_lets_nobody_in_any_more(tmp_path: Path) -> None:
+    files, first, second = Files(tmp_path), trustme.CA(), trustme.CA()
+    files.trust_clients_of(first)
+    doors = opened(tmp_path, files)
+    try:
+        assert post(over_http(doors, files.authority, first.issue_cert("agent"))) == 200
+        files.trust_clients_of(second)
+        assert _soon(lambda: post(over_http(doors, files.authority, second.issue_cert("agent"))) == 200)
+        assert _soon(lambda: over_grpc(doors, files.authority, second.issue_cert("agent")) == b"")
+        with pytest.raises(OSError, match=r"(?i)alert|reset|eof|closed|broken"):
+            post(over_http(doors, files.authority, first.issue_cert("agent")))
+    finally:
+        doors.close()
+
+
+def test_files_that_do_not_fit_one_another_leave_the_old_ones_in_use(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    doors = opened(tmp_path, files)
+    try:
+        (tmp_path / "key.pem").write_bytes(files.authority.issue_cert("other").private_key_pem.bytes())
+        time.sleep(0.3)
+        assert post(over_http(doors, files.authority)) == 200
+        assert over_grpc(doors, files.authority) == b""
+    finally:
+        doors.close()
+
+
+def _soon(true: Any) -> bool:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            if true():
+                return True
+        except (OSError, grpc.RpcError):
+            time.sleep(0.05)
+    return False
+
+
+def test_a_certificate_without_its_key_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    with pytest.raises(ValidationError, match=BOTH):
+        TlsConfig(cert_file=files.config["cert_file"])
+    with pytest.raises(ValidationError, match="tls needs cert_file and key_file"):
+        TlsConfig()
+
+
+def test_files_that_cannot_work_are_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    with pytest.raises(ValidationError, match="failed to load TLS"):
+        TlsConfig(cert_file=files.config["cert_file"], key_file=tmp_path / "missing.pem")
+    (tmp_path / "other.pem").write_bytes(files.authority.issue_cert("other").private_key_pem.bytes())
+    with pytest.raises(ValidationError, match="failed to load TLS"):
+        TlsConfig(cert_file=files.config["cert_file"], key_file=tmp_path / "other.pem")
+
+
+def test_what_grpc_cannot_do_is_not_promised(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    with pytest.raises(ValidationError, match="min_version"):
+        GrpcConfig.model_validate({"tls": {**files.config, "min_version": "1.3"}})
