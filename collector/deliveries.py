@@ -46,17 +46,24 @@ class DeliveryThread(StageThread):
         return batch
 
     def _gather(self, consumer: Consumer, limit: int) -> Batch:
-        """Poll until a batch is full or old enough."""
+        """Poll until a batch is full or old enough; one that fills quickly may grow older, for it then costs less."""
         batch = consumer.poll(limit, timeout_seconds=self._patience())
         if not batch.records:
             return batch
-        records, until = list(batch.records), time.monotonic() + self._delivery.flush_seconds
+        records, begun = list(batch.records), time.monotonic()
         size = sum(len(record.value) for record in records)
-        while len(records) < limit and size < BATCH_BYTES and (left := until - time.monotonic()) > 0:
+        while len(records) < limit and size < BATCH_BYTES and (left := self._left(begun, size)) > 0:
             batch = consumer.poll(limit - len(records), timeout_seconds=left)
             records += batch.records
             size += sum(len(record.value) for record in batch.records)
         return Batch(records, batch.now_ns)
+
+    def _left(self, begun: float, size: int) -> float:
+        """Say how long a batch may still grow."""
+        if self._finish.is_set():
+            return 0.0
+        flushes = BUSY_FLUSHES if size >= BUSY_BYTES else 1
+        return begun + flushes * self._delivery.flush_seconds - time.monotonic()
 
     def _handle(self, batch: Batch, consumer: Consumer) -> Handled:  # noqa: ARG002  # deliveries keep no state of it
         if not batch.records:
@@ -73,6 +80,8 @@ class DeliveryThread(StageThread):
 
 
 BATCH_BYTES = 16 * 1024 * 1024
+BUSY_BYTES, BUSY_FLUSHES = 1024 * 1024, 4
+"""From how many bytes on a batch may take how many times its delivery's `flush_seconds` to grow."""
 
 
 def plan_of(group: str, records: Sequence[Record]) -> Plan:

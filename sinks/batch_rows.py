@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from google.protobuf.message import DecodeError, Message
+from msgspec.structs import astuple
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -113,9 +114,11 @@ class BatchRows:
     # --- our own records; what is dated outside came from a span that is among the dead letters already ---
 
     def _steps(self, record: Record) -> None:
+        steps = self.tables.get("agent_steps") or Columns("agent_steps", step_rows.STEP_COLUMNS, step_rows.step_columns)
         for step in decode_steps(record.value):
             if _is_kept(step.start_ns, record.append_ns):
-                self._put("agent_steps", step_rows.STEP_COLUMNS, step.start_ns, step_rows.step_row(step))
+                steps.add(step.start_ns, astuple(step))
+                self.tables["agent_steps"] = steps
 
     def _usage(self, record: Record) -> None:
         used = decode_usage(record.value)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from schemas.step import Metric, SpanRef, Step, ToolAnswer, ToolCall, Usage
 
@@ -77,6 +77,7 @@ TOKEN_COLUMNS = {
     "CacheWriteTokens": "cache_write",
     "ReasoningTokens": "reasoning",
 }
+"""In the order of the fields of `Usage`."""
 OWN_COLUMNS = ("Revision", "Start", "Duration", "HasUsage")
 STEP_COLUMNS = (
     *TEXT_COLUMNS,
@@ -88,29 +89,25 @@ STEP_COLUMNS = (
     *OWN_COLUMNS,
 )
 
-_own_fields = attrgetter(*TEXT_COLUMNS.values())
-_flags = attrgetter(*FLAG_COLUMNS.values(), *OPTIONAL_COLUMNS.values())
-_counts = attrgetter(*COUNT_COLUMNS.values())
-_lists = attrgetter(*(field for field, _ in LIST_COLUMNS.values()))
-_tokens = attrgetter(*TOKEN_COLUMNS.values())
+_FIELDS = {field: number for number, field in enumerate(Step.__struct_fields__)}
 _json = msgspec.json.Encoder()
-_NO_LISTS = ("",) * len(LIST_COLUMNS)
 
 
-def step_row(step: Step) -> tuple[Any, ...]:
-    """Write a step, its values in the order of the columns."""
-    usage, lists = step.usage, _lists(step)
-    return (
-        *_own_fields(step),
-        *_within(_counts(step)),
-        *_flags(step),
-        *([_list(values) for values in lists] if any(lists) else _NO_LISTS),
-        *_within(_tokens(usage or NO_USAGE)),
-        min(max(step.revision, 0), LARGEST_REVISION),
-        step.start_ns,
-        step.duration_ns,
-        usage is not None,
-    )
+def step_columns(steps: Sequence[tuple[Any, ...]]) -> list[Sequence[Any]]:
+    """Make columns of steps, each given as all of its fields in their order (`msgspec.structs.astuple`)."""
+    fields = list(zip(*steps, strict=True))
+    by_name = {field: fields[number] for field, number in _FIELDS.items()}
+    return [
+        *(by_name[field] for field in TEXT_COLUMNS.values()),
+        *(_within(by_name[field]) for field in COUNT_COLUMNS.values()),
+        *(by_name[field] for field in (*FLAG_COLUMNS.values(), *OPTIONAL_COLUMNS.values())),
+        *(_lists(by_name[field]) for field, _ in LIST_COLUMNS.values()),
+        *_tokens(by_name["usage"]),
+        _within(by_name["revision"], LARGEST_REVISION),
+        by_name["start_ns"],
+        [max(0, end - start) for start, end in zip(by_name["start_ns"], by_name["end_ns"], strict=True)],
+        [usage is not None for usage in by_name["usage"]],
+    ]
 
 
 def read_step(row: Mapping[str, Any]) -> Step:
@@ -130,12 +127,20 @@ def read_step(row: Mapping[str, Any]) -> Step:
     )
 
 
-def _within(counts: tuple[int, ...]) -> Sequence[int]:
-    """Bring what a span says of itself within what a column holds."""
-    if min(counts) >= 0 and max(counts) <= LARGEST_COUNT:
+def _within(counts: Sequence[int], largest: int = LARGEST_COUNT) -> Sequence[int]:
+    """Bring what spans say of themselves within what a column holds."""
+    if min(counts) >= 0 and max(counts) <= largest:
         return counts
-    return [min(max(count, 0), LARGEST_COUNT) for count in counts]
+    return [min(max(count, 0), largest) for count in counts]
 
 
-def _list(values: Any) -> str:
-    return _json.encode(values).decode() if values else ""
+def _lists(column: Sequence[Any]) -> Sequence[str]:
+    return [_json.encode(values).decode() if values else "" for values in column] if any(column) else [""] * len(column)
+
+
+def _tokens(usages: Sequence[Usage | None]) -> list[Sequence[int]]:
+    """Make a column of each figure of what was used."""
+    if not any(usages):
+        return [[0] * len(usages)] * len(TOKEN_COLUMNS)
+    rows = zip(*(astuple(usage or NO_USAGE) for usage in usages), strict=True)
+    return [_within(column) for column in rows]
