@@ -17,13 +17,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
-import zstandard
-
 from collector.bus import embedded_log as log
 from collector.bus import retention
 from collector.bus.clock import BusClock
 from collector.bus.embedded_consumer import EmbeddedConsumer
-from collector.bus.embedded_log import Head
+from collector.bus.embedded_log import Head, Packed
 from collector.bus.embedded_write import Write
 from collector.bus.murmur2 import partition_of
 from collector.bus.protocol import BusUnavailable, Fenced, Outgoing
@@ -35,6 +33,8 @@ T = TypeVar("T")
 
 COMMIT_TRANSACTIONS = 512
 """How many waiting writes one commit takes at most."""
+GATHER_SECONDS = 0.003
+"""How long after one another commits begin at the soonest: each costs an fsync and a few changes of threads."""
 RETENTION_EVERY_SECONDS = 30.0
 DISK_FULL_RETRY_SECONDS = 5.0
 
@@ -65,10 +65,10 @@ class EmbeddedBus:
         self._connection = log.connect(self._path, fsync)
         self._partitions = self._create(topics, partitions)
         self._clock = BusClock(log.read_clock(self._connection))
-        self._held = sum(head.size for head in log.read_heads(self._connection).values())
+        self._held = log.held_bytes(self._connection)
         self._groups = set(readers or ())
         self._retains = readers is None or bool(readers)
-        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._begun = 0.0
         self._queue: deque[Write] = deque()
         self._closing = False
         self._wake = threading.Condition()
@@ -183,15 +183,25 @@ class EmbeddedBus:
     def _take(self, timeout_seconds: float) -> list[Write]:
         with self._wake:
             self._wake.wait_for(lambda: self._queue or self._closing, timeout_seconds)
+        self._gather()
+        with self._wake:
             count = min(len(self._queue), COMMIT_TRANSACTIONS)
             taken = [self._queue.popleft() for _ in range(count)]
         # From here on a write cannot be cancelled: what nobody waits for any more is not written.
         return [write for write in taken if write.done.set_running_or_notify_cancel()]
 
+    def _gather(self) -> None:
+        """Under load let more writes come, so that one commit serves them all; a first one is not kept waiting."""
+        early = self._begun + GATHER_SECONDS - time.monotonic()
+        if early > 0 and not self._closing and len(self._queue) < COMMIT_TRANSACTIONS:
+            time.sleep(early)
+
     def _commit(self, writes: Sequence[Write]) -> None:
         """Commit writes in one transaction; where that fails none of them happened, and each future says so."""
+        packed = [[log.pack(record, self._partition(record)) for record in write.records] for write in writes]
+        self._begun = time.monotonic()
         try:
-            failures = self._transact(lambda: self._write_all(writes))
+            failures = self._transact(lambda: self._write_all(writes, packed))
         except sqlite3.Error as error:
             failed = BusUnavailable(f"cannot write the bus: {error}", DISK_FULL_RETRY_SECONDS)
             for write in writes:
@@ -223,29 +233,24 @@ class EmbeddedBus:
                 raise
             return result
 
-    def _write_all(self, writes: Sequence[Write]) -> list[Fenced | None]:
-        heads, now_ns = log.read_heads(self._connection), max(self.now_ns(), log.read_clock(self._connection))
-        changed: dict[tuple[str, int], Head] = {}
-        failures = [self._write_one(write, heads, changed, now_ns) for write in writes]
-        log.write_heads(self._connection, changed)
+    def _write_all(self, writes: Sequence[Write], packed: Sequence[Sequence[Packed]]) -> list[Fenced | None]:
+        now_ns = max(self.now_ns(), log.read_clock(self._connection))
+        heads: dict[tuple[str, int], Head] = {}
+        failures = [self._write_one(*one, heads, now_ns) for one in zip(writes, packed, strict=True)]
+        log.write_heads(self._connection, heads)
         log.write_clock(self._connection, now_ns)
-        self._held = sum(head.size for head in heads.values())
+        self._held = log.held_bytes(self._connection)
         return failures
 
     def _write_one(
-        self,
-        write: Write,
-        heads: dict[tuple[str, int], Head],
-        changed: dict[tuple[str, int], Head],
-        now_ns: int,
+        self, write: Write, packed: Sequence[Packed], heads: dict[tuple[str, int], Head], now_ns: int
     ) -> Fenced | None:
         if write.group is not None and log.epoch(self._connection, write.group) != write.epoch:
             return Fenced(f"another member of the group {write.group} took over")
-        for record in write.records:
-            place = (record.topic, self._partition(record))
-            head = heads[place]
-            size = log.append(self._connection, record, place[1], head.next_offset, now_ns, self._compressor)
-            heads[place] = changed[place] = Head(head.next_offset + 1, head.size + size)
+        for one in packed:
+            head = heads.get(one.place) or log.read_head(self._connection, one.place)
+            log.append(self._connection, one, head.next_offset, now_ns)
+            heads[one.place] = Head(head.next_offset + 1, head.size + len(one.value))
         if write.group is not None:
             log.change_state(self._connection, write.group, write.changes)
             log.write_offsets(self._connection, write.group, write.offsets)

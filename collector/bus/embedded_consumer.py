@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
-import zstandard
-
 from collector.bus import embedded_log as log
 from collector.bus.embedded_write import Write, Writer
 from collector.bus.protocol import Batch, Outgoing, Record, StateChange
@@ -70,7 +68,6 @@ class EmbeddedConsumer:
         self._epoch = epoch
         self._assigned = assigned
         self._connection = connection
-        self._decompressor = zstandard.ZstdDecompressor()
         self._positions: dict[tuple[str, int], int] = {}
         self.state = EmbeddedState(connection, group)
         self.rewind()
@@ -134,7 +131,7 @@ class EmbeddedConsumer:
 
     def _read_partition(self, topic: str, part: int, limit: int, max_bytes: int, into: list[Record]) -> bool:
         place, size, count = (topic, part), 0, 0
-        for stored in log.read(self._connection, topic, part, self._positions[place], limit, self._decompressor):
+        for stored in log.read(self._connection, topic, part, self._positions[place], limit):
             into.append(stored.record)
             self._positions[place] = stored.record.offset + 1
             count, size = count + 1, size + len(stored.record.value)

@@ -1,24 +1,25 @@
 """The tables of the embedded bus and the statements on them; every function works on one open connection.
 
 One table per topic and partition, whose primary key is the offset, so that an append is an append to a b-tree
-and a read is a range scan. Values of some size are stored compressed (zstd, level 1).
+and a read is a range scan. Values of some size are stored compressed (lz4; README.md says why).
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import zstandard
+from cramjam import lz4
 
 from collector.bus.protocol import Outgoing, Record, StateChange
 
 COMPRESS_FROM_BYTES = 512
 PAGE_BYTES = 8_192
-RAW, ZSTD = 0, 1
+RAW, LZ4 = 0, 2
 BUSY_SECONDS = 30.0
 
 _SCHEMA = """
@@ -44,6 +45,16 @@ class Head(NamedTuple):
     size: int
 
 
+class Packed(NamedTuple):
+    """A record as it is stored."""
+
+    place: tuple[str, int]
+    key: str
+    headers: bytes | None
+    codec: int
+    value: bytes
+
+
 class Stored(NamedTuple):
     """A record read back, and the bytes it takes in the log."""
 
@@ -66,6 +77,7 @@ def connect(path: Path, fsync: bool = True) -> sqlite3.Connection:
     return connection
 
 
+@cache
 def table(topic: str, partition: int) -> str:
     """Name the table of a partition; topics are named by us, never by a sender."""
     if not topic.replace("_", "").replace("-", "").replace(".", "").isalnum():
@@ -92,30 +104,35 @@ def read_heads(connection: sqlite3.Connection) -> dict[tuple[str, int], Head]:
     return {(topic, part): Head(next_offset, size) for topic, part, next_offset, size in rows}
 
 
-def pack(value: bytes, compressor: zstandard.ZstdCompressor) -> tuple[int, bytes]:
-    """Choose how a value is stored."""
-    if len(value) < COMPRESS_FROM_BYTES:
-        return RAW, value
-    packed = compressor.compress(value)
-    return (ZSTD, packed) if len(packed) < len(value) else (RAW, value)
-
-
-def append(
-    connection: sqlite3.Connection,
-    record: Outgoing,
-    partition: int,
-    offset: int,
-    append_ns: int,
-    compressor: zstandard.ZstdCompressor,
-) -> int:
-    """Write one record at an offset; returns the bytes it takes."""
-    codec, value = pack(record.value, compressor)
-    headers = _headers_encoder.encode(dict(record.headers)) if record.headers else None
-    connection.execute(
-        f"INSERT INTO {table(record.topic, partition)} VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  # table() checks the name
-        (offset, append_ns, record.key, headers, codec, value),
+def read_head(connection: sqlite3.Connection, place: tuple[str, int]) -> Head:
+    """Read where one partition ends."""
+    return Head(
+        *connection.execute("SELECT next_offset, bytes FROM heads WHERE topic = ? AND part = ?", place).fetchone()
     )
-    return len(value)
+
+
+def held_bytes(connection: sqlite3.Connection) -> int:
+    """Sum up what all partitions hold."""
+    return int(connection.execute("SELECT coalesce(sum(bytes), 0) FROM heads").fetchone()[0])
+
+
+def pack(record: Outgoing, partition: int) -> Packed:
+    """Make of a record what is stored; apart from `append`, so that nobody waits for it with the log locked."""
+    codec, value = RAW, record.value
+    if len(value) >= COMPRESS_FROM_BYTES:
+        smaller = bytes(lz4.compress_block(value))
+        if len(smaller) < len(value):
+            codec, value = LZ4, smaller
+    headers = _headers_encoder.encode(dict(record.headers)) if record.headers else None
+    return Packed((record.topic, partition), record.key, headers, codec, value)
+
+
+def append(connection: sqlite3.Connection, packed: Packed, offset: int, append_ns: int) -> None:
+    """Write one record at an offset."""
+    connection.execute(
+        f"INSERT INTO {table(*packed.place)} VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  # table() checks the name
+        (offset, append_ns, packed.key, packed.headers, packed.codec, packed.value),
+    )
 
 
 def write_heads(connection: sqlite3.Connection, heads: Mapping[tuple[str, int], Head]) -> None:
@@ -132,7 +149,6 @@ def read(
     partition: int,
     offset: int,
     max_records: int,
-    decompressor: zstandard.ZstdDecompressor,
 ) -> Iterable[Stored]:
     """Read records from an offset on, in order."""
     rows = connection.execute(
@@ -141,7 +157,7 @@ def read(
         (offset, max_records),
     )
     for at, append_ns, key, headers, codec, value in rows:
-        plain = decompressor.decompress(value) if codec == ZSTD else value
+        plain = bytes(lz4.decompress_block(value)) if codec == LZ4 else value
         parsed = _headers_decoder.decode(headers) if headers else {}
         yield Stored(Record(topic, partition, at, key, plain, parsed, append_ns), len(value))
 
