@@ -22,6 +22,16 @@ def encode_steps(steps: Sequence[Step]) -> bytes:
     return _encoder.encode((STEP_SCHEMA, steps))
 
 
+def encode_step(step: Step) -> bytes:
+    """Write one step as it stands within a record's value."""
+    return _encoder.encode(step)
+
+
+def join_steps(encoded: Sequence[bytes]) -> bytes:
+    """Write a record's value out of steps that are encoded already."""
+    return _encoder.encode((STEP_SCHEMA, [msgspec.Raw(one) for one in encoded]))
+
+
 def decode_steps(value: bytes) -> list[Step]:
     """Read a record's value; raises UnknownStepSchema or msgspec.DecodeError for what is not ours."""
     version, steps = _decoder.decode(value)

@@ -64,15 +64,17 @@ class Event:
 class SpanView:
     """A span taken apart, as dialects read it. `metadata` is OpenInference's JSON of that name, read when asked for."""
 
-    __slots__ = ("attributes", "events", "name", "resource", "scope", "span")
+    __slots__ = ("attributes", "events", "name", "parent", "resource", "scope", "span")
 
     def __init__(self, span: Any, resource: Attributes, scope: str) -> None:
         self.span = span
         self.name: str = span.name
+        self.parent: str = span.parent_span_id.hex() if any(span.parent_span_id) else ""
         self.scope = scope
         self.resource = resource
         self.attributes = attributes(span.attributes)
-        self.events = [Event(event.name, attributes(event.attributes)) for event in span.events]
+        events = span.events
+        self.events = [Event(event.name, attributes(event.attributes)) for event in events] if events else []
 
     def first(self, sources: Iterable[str]) -> Any:
         """Give the first attribute that is there and not empty."""

@@ -15,7 +15,7 @@ TEXTS = ("error", "message", "content", "text", "detail")
 
 def failure_of(view: SpanView, own: dict[str, Any], result: Any) -> tuple[str, str]:
     """Give error text and error class; both empty where nothing failed."""
-    exception = view.event("exception")
+    exception = view.event("exception") if view.events else None
     kind = own.get("error_type") or view.attributes.get("error.type")
     text = own.get("error")
     if exception is not None:
@@ -27,12 +27,15 @@ def failure_of(view: SpanView, own: dict[str, Any], result: Any) -> tuple[str, s
         text = text or "failed"
     if not kind and not text:
         text = _marked(result)
+    if not kind and not text:
+        return "", ""
     return _one_line(text)[:ERROR_CAP], _class_name(kind)[:NAME_CAP]
 
 
 def _marked(result: Any) -> str:
     """Read a failure that a tool's result marks as one in its structure, not in its words."""
-    read = parsed(result)
+    # A result is read already; only a JSON text in a JSON text still holds something.
+    read = parsed(result) if isinstance(result, str) and result.lstrip()[:1] == '"' else result
     if not isinstance(read, dict):
         return ""
     if any(read.get(mark) is True for mark in MARKS) or read.get("status") in ("error", "failed"):

@@ -5,31 +5,37 @@ Everything here is a function of the set of spans known, never of the order in w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from collector.normalise.content import Content, spoken
 from collector.normalise.log_facts import arguments_told, asked_for, cost_of, fields_from
-from collector.normalise.second_reports import best_of, reports_of
+from collector.normalise.relatives import Relatives
+from collector.normalise.second_reports import best_of
 from collector.normalise.trace_state import Kin, TraceState
 from collector.normalise.unwrap import parsed
 from schemas.step import AGENT, LLM, TOOL, Step, ToolAnswer
 
 NODE_IS_AGENT = ("langgraph", "langchain")
 """Frameworks without agents of their own: where nobody else is named, the node is."""
-INHERITED = ("conversation_id", "workflow", "user", "framework")
 
 
-def effective(trace: TraceState, span_id: str) -> Step | None:
+def effective(relatives: Relatives, span_id: str) -> Step | None:
     """Say what a span's step is by all that is known now; None where there is nothing to publish."""
+    trace = relatives.trace
     kin = trace.kin[span_id]
-    if kin.step is None or not kin.arrived:
+    step = kin.step
+    if step is None or not kin.arrived:
         return None
-    step = msgspec.structs.replace(kin.step, **_from_logs(trace, kin))
-    changes = {**_from_ancestors(trace, span_id, step), **_from_calls(trace, step)}
-    reports = reports_of(trace, span_id)
+    told = _from_logs(trace, kin)
+    if told:
+        step = msgspec.structs.replace(step, **told)
+    changes = _from_ancestors(step, relatives.handed_to(span_id))
+    if step.kind == TOOL:
+        changes |= _from_calls(trace, step)
+    reports = relatives.reports_of(span_id)
     if len(reports) > 1:
         changes |= _of_many(trace, span_id, reports)
     elif span_id in trace.covered and (step.usage is not None or step.cost_usd is not None):
@@ -103,20 +109,11 @@ def _covered_by_others(trace: TraceState, span_id: str, reports: Sequence[str]) 
 # --- ancestors ---
 
 
-def _from_ancestors(trace: TraceState, span_id: str, step: Step) -> dict[str, Any]:
-    agent, missing = step.agent, [field for field in INHERITED if not getattr(step, field)]
-    found: dict[str, Any] = {}
-    if not agent or missing:
-        for _, above in trace.ancestors(span_id):
-            if not agent and above.step is not None and above.step.kind == AGENT and above.step.agent:
-                agent = above.step.agent
-            for field in tuple(missing):
-                name = above.names.get(field, "") if above.step is None else getattr(above.step, field)
-                if name:
-                    found[field] = name
-                    missing.remove(field)
-            if agent and not missing:
-                break
+def _from_ancestors(step: Step, handed: Mapping[str, str]) -> dict[str, Any]:
+    agent = step.agent or handed.get("agent", "")
+    found: dict[str, Any] = {
+        field: name for field, name in handed.items() if field != "agent" and not getattr(step, field)
+    }
     framework = found.get("framework", step.framework)
     if not agent and framework in NODE_IS_AGENT and step.kind != AGENT:
         agent = step.node
@@ -164,22 +161,3 @@ def _answered(answers: Any, call_id: str) -> dict[str, Any]:
     if answer is None:
         return {}
     return {"result": answer.result, "result_hash": answer.result_hash, "result_size": len(answer.result)}
-
-
-def touched_by(trace: TraceState, span_id: str) -> set[str]:
-    """List the spans whose step may change because this one is known now."""
-    kin = trace.kin[span_id]
-    touched = {span_id, *trace.descendants(span_id)}
-    for above_id, above in trace.ancestors(span_id):
-        touched.add(above_id)
-        if above.step is not None and above.step.kind == LLM:
-            # Whether the calls below a model span are its reports depends on how many there are.
-            touched.update(trace.descendants(above_id))
-    told = list(trace.told.get(span_id, ()))
-    if kin.step is not None:
-        told += [kin.step.tool_call_id, *(call.id for call in kin.step.calls), *(one.id for one in kin.step.answers)]
-        touched.update(trace.by_response.get(kin.step.response_id, ()))
-    touched.update(one for call_id in told for one in trace.by_call.get(call_id, ()))
-    for one in tuple(touched):
-        touched.update(reports_of(trace, one))
-    return touched

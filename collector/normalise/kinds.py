@@ -124,20 +124,25 @@ NAMES: tuple[tuple[str, str], ...] = (
     ("retriever.", RETRIEVAL),
 )
 """Beginnings of names, for dialects that say it nowhere else."""
+BEGINNINGS = tuple(beginning for beginning, _ in NAMES)
 EXACT_NAMES = {"running tool": TOOL, "running tools": OTHER, "invocation": WORKFLOW, "agent run": AGENT}
 
 
-def kind_of(view: SpanView) -> str:
-    """Say what a span is."""
+Kinds = tuple[tuple[str, Mapping[str, str]], ...]
+
+
+def kind_of(view: SpanView, explicit: Kinds = EXPLICIT) -> str:
+    """Say what a span is; `explicit` are those of `EXPLICIT` that it has at all."""
     get = view.attributes.get
     if view.scope == CLAUDE_CODE_SCOPE and get("span.type"):
         return CLAUDE_CODE.get(str(get("span.type")), OTHER)
     if view.name.startswith("handoff to ") and get("openinference.span.kind") == "TOOL":
         return HANDOFF
-    for attribute, kinds in EXPLICIT:
+    for attribute, kinds in explicit:
         said = get(attribute)
         if said is not None:
-            kind = kinds.get(str(said)) or kinds.get(str(said).lower())
+            text = said if type(said) is str else str(said)
+            kind = kinds.get(text) or kinds.get(text.lower())
             if kind is not None:
                 return kind
             if attribute == "gen_ai.operation.name" and str(said).endswith(("_memory", "_memory_store")):
@@ -162,9 +167,8 @@ def _by_name(view: SpanView) -> str:
     exact = EXACT_NAMES.get(view.name)
     if exact is not None:
         return exact
-    for beginning, kind in NAMES:
-        if view.name.startswith(beginning):
-            return kind
+    if view.name.startswith(BEGINNINGS):
+        return next(kind for beginning, kind in NAMES if view.name.startswith(beginning))
     return _by_content(view)
 
 

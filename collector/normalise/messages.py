@@ -6,23 +6,33 @@ LangChain's constructors, and the flattened attributes of OpenInference and Open
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from collector.normalise.flattened import MESSAGES_CAP, FlatMessage
 from collector.normalise.unwrap import parsed, result, text_of
 from schemas.canonical import canonical, content_hash
 from schemas.step import NAME_CAP, TEXT_CAP, ToolAnswer, ToolCall
 
 CALLS_CAP = 32
-MESSAGES_CAP = 2_000
 DEEPEST = 12
-FIRST_FIELDS = ("message.role", "role", "message.content", "content")
-"""What the first flattened message has at least one of."""
 ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "AIMessage": "assistant", "HumanMessage": "user"}
+SPOKEN_ROLES = frozenset({"user", "assistant", "tool"})
+ENVELOPES = ("kwargs", "data", "message")
+WRAPPED = frozenset({"content", "parts", "tool_calls", "kwargs", "role"})
+RESPONSE_ITEMS = ("function_call", "function_call_output")
+"""What OpenAI's responses call a tool's call and its answer."""
+CALL_PARTS = frozenset({"tool_call", "tool_use", "function_call", "tool-call", "server_tool_call"})
+ANSWER_PARTS = frozenset({"tool_call_response", "tool_result", "tool-result", "server_tool_call_response"})
+NOT_TEXT_PARTS = frozenset({"reasoning", "blob", "uri", "file", "image_url", "image"})
+BLOCK_CALLS = ("toolUse", "toolResult", "function_call", "functionCall", "function_response", "functionResponse")
+"""Keys that make a part a call or an answer without a type."""
+CONVERSATIONS = ("messages", "contents", "prompt", "generations", "choices", "inputs")
+"""Keys under which a mapping holds messages."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Message:
     """One message."""
 
@@ -30,7 +40,6 @@ class Message:
     texts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     answers: list[ToolAnswer] = field(default_factory=list)
-    finish: str = ""
 
     @property
     def text(self) -> str:
@@ -38,23 +47,27 @@ class Message:
         return "\n".join(text for text in self.texts if text)
 
 
-def messages(value: Any, role: str = "") -> list[Message]:
-    """Read messages from an attribute, an event or a log body."""
+def messages(value: Any, role: str = "", recent: bool = False) -> list[Message]:
+    """Read messages from an attribute, an event or a log body.
+
+    With `recent`, those before the model last spoke are left out, except the system's: `newest` gives the same.
+    """
     read = parsed(value)
     if isinstance(read, str):
         return [Message(role, [read])] if read else []
     if isinstance(read, dict):
-        return _from_mapping(read, role, 0)
+        return _from_mapping(read, role, recent)
     if isinstance(read, list):
-        return _from_list(read, role)
+        return _from_list(read, role, recent)
     return []
 
 
-def _from_mapping(read: dict[str, Any], role: str, depth: int) -> list[Message]:
-    for envelope in ("messages", "contents", "prompt", "generations", "choices", "inputs"):
-        inner = parsed(read.get(envelope))
-        if isinstance(inner, list) and inner and depth < DEEPEST:
-            return [*_system(read), *_from_list(inner, role)]
+def _from_mapping(read: dict[str, Any], role: str, recent: bool) -> list[Message]:
+    for envelope in CONVERSATIONS:
+        if envelope in read:
+            inner = parsed(read[envelope])
+            if isinstance(inner, list) and inner:
+                return [*_system(read), *_from_list(inner, role, recent)]
     return [message(read, role)]
 
 
@@ -64,16 +77,22 @@ def _system(read: dict[str, Any]) -> Iterator[Message]:
         yield Message("system", [system])
 
 
-def _from_list(read: list[Any], role: str) -> list[Message]:
-    if read and all(isinstance(item, list) for item in read) and read[0] and not isinstance(read[0][0], str):
-        return _from_list([one for item in read for one in item], role)
-    if read and all(_is_block(item) for item in read):
+def _from_list(read: list[Any], role: str, recent: bool) -> list[Message]:
+    if read and type(read[0]) is list and read[0] and not isinstance(read[0][0], str) and _all_lists(read):
+        return _from_list([one for item in read for one in item], role, recent)
+    if read and _is_block(read[0]) and all(map(_is_block, read)):
         return [message({"content": read}, role)]
-    return [one for item in read[-MESSAGES_CAP:] if (one := _item(item, role)) is not None]
+    return _kept(read[-MESSAGES_CAP:], lambda item: _item(item, role), lambda item: item, recent)
+
+
+def _all_lists(read: list[Any]) -> bool:
+    return all(isinstance(item, list) for item in read)
 
 
 def _is_block(item: Any) -> bool:
-    return isinstance(item, dict) and "role" not in item and bool(item.keys() & {"text", "toolUse", "toolResult"})
+    return (
+        isinstance(item, dict) and "role" not in item and ("text" in item or "toolUse" in item or "toolResult" in item)
+    )
 
 
 def _item(item: Any, role: str) -> Message | None:
@@ -86,25 +105,28 @@ def _item(item: Any, role: str) -> Message | None:
 
 def message(read: dict[str, Any], role: str = "") -> Message:
     """Read one message."""
-    for envelope in ("kwargs", "data", "message"):
-        inner = parsed(read.get(envelope))
-        if isinstance(inner, dict) and inner.keys() & {"content", "parts", "tool_calls", "kwargs", "role"}:
-            merged = {"type": read.get("type"), **inner, "finish_reason": read.get("finish_reason")}
-            return message(merged, _role(read, role))
-    if read.get("type") in ("function_call", "function_call_output"):
+    get = read.get
+    for envelope in ENVELOPES:
+        if envelope in read:
+            inner = parsed(read[envelope])
+            if isinstance(inner, dict) and not WRAPPED.isdisjoint(inner):
+                merged = {"type": get("type"), **inner, "finish_reason": get("finish_reason")}
+                return message(merged, _role(read, role))
+    if get("type") in RESPONSE_ITEMS:
         return _response_item(read)
     made = Message(_role(read, role))
-    made.finish = str(read.get("finish_reason") or "")[:NAME_CAP]
-    if made.role == "tool" or read.get("tool_call_id"):
+    if made.role == "tool" or get("tool_call_id"):
         identity = read.get("tool_call_id") or read.get("id") or ""
         body = read.get("parts") if "parts" in read else read.get("content")
         if not (isinstance(body, list) and any(_is_answer(part) for part in body)):
             made.answers.append(_answer(identity, read.get("name"), body))
             made.role = "tool"
             return made
-    _parts(made, read.get("parts") if read.get("parts") is not None else read.get("content"), 0)
-    for call in _listed(read.get("tool_calls")):
-        _call(made, call)
+    parts, calls = get("parts"), get("tool_calls")
+    _parts(made, parts if parts is not None else get("content"), 0)
+    if calls:
+        for call in _listed(calls):
+            _call(made, call)
     return made
 
 
@@ -127,6 +149,8 @@ def _is_answer(part: Any) -> bool:
 
 def _role(read: dict[str, Any], otherwise: str) -> str:
     role = read.get("role") or otherwise
+    if type(role) is str and role in SPOKEN_ROLES:
+        return role
     if not role:
         identity = read.get("id")
         role = identity[-1] if isinstance(identity, list) and identity else read.get("type") or ""
@@ -154,15 +178,24 @@ def _parts(made: Message, content: Any, depth: int) -> None:
 
 def _part(made: Message, part: dict[str, Any], depth: int) -> None:
     kind = part.get("type")
-    if kind in ("tool_call", "tool_use", "function_call", "tool-call", "server_tool_call"):
+    named = type(kind) is str
+    if named and kind in CALL_PARTS:
         _call(made, part)
-    elif kind in ("tool_call_response", "tool_result", "tool-result", "server_tool_call_response"):
-        body = next(
-            (part[key] for key in ("response", "result", "content", "output") if part.get(key) is not None), None
-        )
+    elif named and kind in ANSWER_PARTS:
+        body = _first_of(part, "response", "result", "content", "output")
         identity = part.get("id") or part.get("tool_use_id") or part.get("toolCallId") or ""
         made.answers.append(_answer(identity, part.get("name") or part.get("toolName"), body))
-    elif isinstance(part.get("toolUse"), dict):
+    elif any(key in part for key in BLOCK_CALLS) and _block(made, part):
+        return
+    elif depth < DEEPEST and not (named and kind in NOT_TEXT_PARTS):
+        text = _first_of(part, "text", "content")
+        if text is not None:
+            _text_part(made, text, depth)
+
+
+def _block(made: Message, part: dict[str, Any]) -> bool:
+    """Take in a call or an answer that a key of its own marks; says whether it was one."""
+    if isinstance(part.get("toolUse"), dict):
         _call(made, part["toolUse"])
     elif isinstance(part.get("toolResult"), dict):
         made.answers.append(_answer(part["toolResult"].get("toolUseId"), None, part["toolResult"].get("content")))
@@ -170,10 +203,9 @@ def _part(made: Message, part: dict[str, Any], depth: int) -> None:
         _call(made, called)
     elif isinstance(given := part.get("function_response") or part.get("functionResponse"), dict):
         made.answers.append(_answer(given.get("id"), given.get("name"), given.get("response")))
-    elif depth < DEEPEST and kind not in ("reasoning", "blob", "uri", "file", "image_url", "image"):
-        text = part.get("text") if part.get("text") is not None else part.get("content")
-        if text is not None:
-            _text_part(made, text, depth)
+    else:
+        return False
+    return True
 
 
 def _text_part(made: Message, text: Any, depth: int) -> None:
@@ -189,11 +221,18 @@ def _call(made: Message, call: Any) -> None:
     if not isinstance(call, dict) or len(made.calls) >= CALLS_CAP:
         return
     inner = call["function"] if isinstance(call.get("function"), dict) else call
-    keys = ("arguments", "args", "input", "parameters")
-    asked = next((inner[key] for key in keys if inner.get(key) is not None), None)
-    identity = next((call[key] for key in ("id", "toolUseId", "toolCallId", "call_id") if call.get(key)), "")
+    asked = _first_of(inner, "arguments", "args", "input", "parameters")
+    identity = call.get("id") or call.get("toolUseId") or call.get("toolCallId") or call.get("call_id") or ""
     name = inner.get("name") or inner.get("toolName") or ""
     made.calls.append(tool_call(str(identity), str(name), asked))
+
+
+def _first_of(read: dict[str, Any], *keys: str) -> Any:
+    for key in keys:
+        value = read.get(key)
+        if value is not None:
+            return value
+    return None
 
 
 def tool_call(identity: str, name: str, asked: Any) -> ToolCall:
@@ -212,46 +251,48 @@ def _answer(identity: Any, name: Any, body: Any) -> ToolAnswer:
     )
 
 
-def flattened(attributes: dict[str, Any], prefix: str) -> list[Message]:
-    """Read flattened messages: `PREFIX.N.message.role` (OpenInference), `PREFIX.N.role` (OpenLLMetry)."""
-    if not any(f"{prefix}.{number}.{field}" in attributes for number in (0, 1) for field in FIRST_FIELDS):
-        return []
-    found: dict[int, dict[str, Any]] = {}
-    for key, value in attributes.items():
-        if not key.startswith(prefix) or key[len(prefix) : len(prefix) + 1] != ".":
-            continue
-        number, _, rest = key[len(prefix) + 1 :].partition(".")
-        if number.isdigit() and len(found) < MESSAGES_CAP:
-            found.setdefault(int(number), {})[rest.removeprefix("message.")] = value
-    return [_from_flat(found[number]) for number in sorted(found)]
+def flattened(attributes: dict[str, Any], layout: Sequence[FlatMessage], recent: bool = False) -> list[Message]:
+    """Read flattened messages; `recent` as in `messages`."""
+    return _kept(layout, lambda flat: _from_flat(flat, attributes), lambda flat: flat.read(attributes), recent)
 
 
-def _from_flat(fields: dict[str, Any]) -> Message:
-    read: dict[str, Any] = {
-        key: fields.get(key) for key in ("role", "content", "tool_call_id", "finish_reason", "name")
-    }
-    contents = [fields[key] for key in sorted(fields) if key.startswith(("contents.", "content.")) and _says(key)]
-    if contents and not read["content"]:
-        read["content"] = "\n".join(text_of(one) for one in contents)
-    made = message(read)
-    for call in _flat_calls(fields).values():
+def _from_flat(flat: FlatMessage, attributes: dict[str, Any]) -> Message:
+    made = message(flat.read(attributes))
+    for call in flat.calls(attributes):
         _call(made, call)
     return made
 
 
-def _says(key: str) -> bool:
-    return key.endswith((".text", ".content")) or key.rsplit(".", 1)[-1].isdigit()
+Item = TypeVar("Item")
 
 
-def _flat_calls(fields: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    calls: dict[int, dict[str, Any]] = {}
-    for key, value in fields.items():
-        if key.startswith("tool_calls."):
-            number, _, rest = key.removeprefix("tool_calls.").partition(".")
-            name = rest.removeprefix("tool_call.").removeprefix("function.")
-            if number.isdigit() and name in ("id", "name", "arguments"):
-                calls.setdefault(int(number), {})[name] = value
-    return calls
+def _kept(
+    items: Sequence[Item], make: Callable[[Item], Message | None], mapping: Callable[[Item], Any], recent: bool
+) -> list[Message]:
+    """Make messages; where only what is recent is asked for, those before the model's last words only if they matter.
+
+    A conversation is sent again with every call, so that reading all of it each time costs its square.
+    """
+    if not recent:
+        return [one for item in items if (one := make(item)) is not None]
+    made: list[Message] = []
+    end = len(items)
+    while end and not (made and made[-1].role == "assistant"):
+        end -= 1
+        one = make(items[end])
+        if one is not None:
+            made.append(one)
+    made.reverse()
+    earlier = (make(item) for item in items[:end] if not _is_passed_over(mapping(item)))
+    return [*(one for one in earlier if one is not None), *made]
+
+
+def _is_passed_over(item: Any) -> bool:
+    """Say whether an earlier message is surely none of the system's; where it cannot be told it is read."""
+    if type(item) is not dict or any(key in item for key in ENVELOPES) or item.get("type") in RESPONSE_ITEMS:
+        return False
+    role = item.get("role")
+    return type(role) is str and bool(role) and ROLES.get(role, role.removesuffix("Message").lower()) in SPOKEN_ROLES
 
 
 def newest(said: Sequence[Message]) -> Sequence[Message]:

@@ -5,6 +5,7 @@ One stage; what spans wait for is its committed state. Repeats of a request are 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,18 +18,19 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Outgoing, Record, State
 from collector.bus.repeats import Repeats
-from collector.normalise.attributes import attributes
+from collector.normalise.attributes import SpanView, attributes
 from collector.normalise.dialects.recognise import speaks_of_agents
-from collector.normalise.inherit import effective, touched_by
+from collector.normalise.inherit import effective
 from collector.normalise.log_facts import fact_of
 from collector.normalise.reading import read_names, read_step
+from collector.normalise.relatives import Relatives
 from collector.normalise.sources import STATE_KEYS
 from collector.normalise.trace_state import Kin, TraceState
 from collector.normalise.traces import LIVE_CAP, Traces
 from schemas.keys import DEFAULT_TENANT, join_key
 from schemas.metrics import STAGE_RECORDS, STEPS, STEPS_RETRACTED, STEPS_REVISED
 from schemas.step import Step
-from schemas.steps_codec import encode_steps
+from schemas.steps_codec import encode_step, join_steps
 from schemas.topics import AGENT_STEPS, OTLP_LOGS, OTLP_SPANS, RUN_LINKS, TENANT_HEADER
 
 LINKS_SCHEMA = 1
@@ -41,7 +43,15 @@ class _Work:
     def __init__(self, tenant: str, trace: TraceState) -> None:
         self.tenant = tenant
         self.trace = trace
-        self.changed: set[str] = set()
+        self.changed: dict[str, bool] = {}
+        self.told: set[str] = set()
+
+    def put(self, span_id: str, kin: Kin) -> None:
+        """Take in what is known of a span; whether it said something else before matters to all below it."""
+        known = self.trace.kin.get(span_id)
+        said_before = known is not None and known.arrived and kin.arrived and not kin.facts
+        self.trace.put(span_id, kin)
+        self.changed[span_id] = self.changed.get(span_id, False) or said_before
 
 
 class Normaliser:
@@ -56,6 +66,7 @@ class Normaliser:
         self._repeats = Repeats(self.group, repeat_window_seconds)
         self._state_keys = tuple(state_keys)
         self._traces = Traces(live_traces)
+        self._counted: Counter[tuple[bool, bool, str, str]] = Counter()
 
     def restore(self, state: State) -> None:
         """Start from the committed state."""
@@ -77,10 +88,11 @@ class Normaliser:
         for key, one in work.items():
             one.trace.last_seen_ns = batch.now_ns
             outputs += self._publish(one)
-            changes += self._traces.changes(key, one.trace, one.changed)
+            changes += self._traces.changes(key, one.trace, one.changed, one.told)
         outputs += (_links(tenant, pairs) for tenant, pairs in links.items())
         changes += self._traces.expire(state, batch.now_ns, work)
         self._traces.trim()
+        self._count()
         return Handled(outputs, changes)
 
     # --- taking in ---
@@ -107,13 +119,11 @@ class Normaliser:
     ) -> bool:
         """Take in a span; returns whether it has to do with agents, so that its links say what belongs together."""
         one = self._work(tenant, span.trace_id.hex(), state, work)
-        span_id = span.span_id.hex()
-        parent = span.parent_span_id.hex() if any(span.parent_span_id) else ""
-        step = read_step(span, resource, scope, tenant, self._state_keys)
+        span_id, view = span.span_id.hex(), SpanView(span, resource, scope)
+        step = read_step(view, tenant, self._state_keys)
         used = step is not None and (step.usage is not None or step.cost_usd is not None)
-        names = read_names(span, resource, scope) if step is None else {}
-        one.trace.put(span_id, Kin(parent, span.start_time_unix_nano, step, arrived=True, used=used, names=names))
-        one.changed.add(span_id)
+        names = read_names(view) if step is None else {}
+        one.put(span_id, Kin(view.parent, span.start_time_unix_nano, step, arrived=True, used=used, names=names))
         return step is not None or speaks_of_agents(scope)
 
     def _log(self, log: Any, tenant: str, state: State, work: dict[str, _Work]) -> None:
@@ -126,46 +136,57 @@ class Normaliser:
         span_id = log.span_id.hex()
         known = one.trace.kin.get(span_id)
         if known is None:
-            one.trace.put(span_id, Kin("", 0, facts=[fact]))
+            one.put(span_id, Kin("", 0, facts=[fact]))
         elif fact not in known.facts:
-            one.trace.put(span_id, msgspec.structs.replace(known, facts=[fact]))
-        one.changed.add(span_id)
+            one.put(span_id, msgspec.structs.replace(known, facts=[fact]))
 
     def _work(self, tenant: str, trace_id: str, state: State, work: dict[str, _Work]) -> _Work:
-        key = join_key(tenant, trace_id)
-        if key not in work:
-            work[key] = _Work(tenant, self._traces.get(key, state))
-        return work[key]
+        key = f"{join_key(tenant)}/{trace_id}"
+        one = work.get(key)
+        if one is None:
+            one = work[key] = _Work(tenant, self._traces.get(key, state))
+        return one
 
     # --- publishing ---
 
     def _publish(self, one: _Work) -> Iterator[Outgoing]:
         """Publish the steps that are other than they were told last, one record a run."""
-        touched = {span_id for changed in one.changed for span_id in touched_by(one.trace, changed)}
-        by_run: dict[str, list[Step]] = {}
-        for span_id in sorted(touched):
-            step = self._renewed(one, span_id)
+        relatives = Relatives(one.trace)
+        by_run: dict[str, list[bytes]] = {}
+        for span_id in sorted(relatives.touched_by(one.changed) & one.trace.waiting.keys()):
+            step = effective(relatives, span_id)
             if step is not None:
-                by_run.setdefault(step.run_id, []).append(step)
-        for run_id, steps in by_run.items():
+                self._renew(one, span_id, step, by_run)
+        for run_id, encoded in by_run.items():
             headers = {TENANT_HEADER: one.tenant.encode()}
-            yield Outgoing(AGENT_STEPS, join_key(one.tenant, run_id), encode_steps(steps), headers)
+            yield Outgoing(AGENT_STEPS, join_key(one.tenant, run_id), join_steps(encoded), headers)
 
-    def _renewed(self, one: _Work, span_id: str) -> Step | None:
-        """Give a step as it has to be published now; None where that was told already."""
-        kin = one.trace.kin.get(span_id)
-        if kin is None or span_id not in one.trace.waiting:
-            return None
-        step = effective(one.trace, span_id)
-        if step is None or (step.retracted and kin.revision < 0):
-            return None
-        digest = xxhash.xxh3_64_intdigest(_encode(step))
+    def _renew(self, one: _Work, span_id: str, step: Step, by_run: dict[str, list[bytes]]) -> None:
+        """Add a step to what is published of its run, unless that was told already."""
+        kin = one.trace.kin[span_id]
+        if step.retracted and kin.revision < 0:
+            return
+        encoded = encode_step(step)
+        digest = xxhash.xxh3_64_intdigest(encoded)
         if digest == kin.digest and kin.revision >= 0:
-            return None
+            return
         kin.revision, kin.digest = kin.revision + 1, digest
-        one.changed.add(span_id)
-        _count(step, kin.revision)
-        return msgspec.structs.replace(step, revision=kin.revision)
+        one.told.add(span_id)
+        self._counted[step.retracted, bool(kin.revision), step.dialect, step.kind] += 1
+        if kin.revision:
+            encoded = encode_step(msgspec.structs.replace(step, revision=kin.revision))
+        by_run.setdefault(step.run_id, []).append(encoded)
+
+    def _count(self) -> None:
+        """Tell the metrics, once a batch."""
+        for (retracted, revised, dialect, kind), count in self._counted.items():
+            if retracted:
+                STEPS_RETRACTED.labels(reason="second_report").inc(count)
+            elif revised:
+                STEPS_REVISED.labels(reason="late_fact").inc(count)
+            else:
+                STEPS.labels(dialect=dialect, kind=kind).inc(count)
+        self._counted.clear()
 
 
 def _logs(request: ExportLogsServiceRequest) -> Iterator[Any]:
@@ -185,12 +206,3 @@ def _linked(span: Any) -> Iterator[tuple[str, str, str]]:
 def _links(tenant: str, pairs: set[tuple[str, str, str]]) -> Outgoing:
     value = _encode((LINKS_SCHEMA, sorted(pairs)))
     return Outgoing(RUN_LINKS, join_key(tenant), value, {TENANT_HEADER: tenant.encode()})
-
-
-def _count(step: Step, revision: int) -> None:
-    if step.retracted:
-        STEPS_RETRACTED.labels(reason="second_report").inc()
-    elif revision:
-        STEPS_REVISED.labels(reason="late_fact").inc()
-    else:
-        STEPS.labels(dialect=step.dialect, kind=step.kind).inc()

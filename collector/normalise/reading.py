@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from collector.normalise import messages as said
-from collector.normalise.attributes import Attributes, SpanView
+from collector.normalise.attributes import SpanView
 from collector.normalise.content import Content, heard_in, spoke_in, spoken, state_fields
-from collector.normalise.dialects.dialect import Dialect
-from collector.normalise.dialects.recognise import dialect_of
 from collector.normalise.failures import failure_of
 from collector.normalise.kinds import CLAUDE_CODE_SCOPE, kind_of
+from collector.normalise.shapes import Shape, shape_of
 from collector.normalise.sources import (
     DIRECTION,
-    FIELDS,
-    FLAT_INPUT,
-    FLAT_OUTPUT,
     FRAMEWORK_PROVIDERS,
-    GENAI_PREFIXES,
     METADATA,
     METRIC,
     STATE_KEYS,
+    Sources,
 )
 from collector.normalise.unwrap import arguments, parsed, result, text_of
 from collector.normalise.usage import amount, usage_of
@@ -46,78 +41,84 @@ FINISHES = {
     "max_tokens": "length",
 }
 LINKS_CAP, METRICS_CAP = 32, 16
-HANDED_DOWN = (("conversation_id", "conversation"), ("user", "user"))
+NAMES = (
+    ("node", "node"),
+    ("workflow", "workflow"),
+    ("conversation_id", "conversation"),
+    ("user", "user"),
+    ("transfer_to", "transfer_to"),
+    ("transfer_from", "transfer_from"),
+)
+"""Fields of a step that are one name, and the sources they are read from."""
+FIELD_OF = {source: field for field, source in NAMES}
 TOOL_NAME_BEGINNINGS = ("execute_tool ", "running tool: ", "Tool: ", "tools/call ", "tool.")
 TRANSFER_TOOL = "transfer_to_"
 PENDING = "pending_span"
 """Logfire announces a span this way before it has ended; the span itself follows."""
 
 
-def read_step(
-    span: Any, resource: Attributes, scope: str, tenant: str, state_keys: Iterable[str] = STATE_KEYS
-) -> Step | None:
+def read_step(view: SpanView, tenant: str, state_keys: Sources = STATE_KEYS) -> Step | None:
     """Read a span; None where it says nothing about an agent."""
-    view = SpanView(span, resource, scope)
-    kind = kind_of(view)
-    if kind == OTHER and (scope == CLAUDE_CODE_SCOPE or not _about_an_agent(view)):
+    shape = shape_of(view.scope, view.attributes)
+    kind = kind_of(view, shape.explicit)
+    if kind == OTHER and (view.scope == CLAUDE_CODE_SCOPE or not shape.about_agents):
         return None
     if view.attributes.get("logfire.span_type") == PENDING:
         return None
-    dialect = dialect_of(view)
-    own = dialect.read(view)
-    return _Reader(view, dialect, own, kind, tenant, tuple(state_keys)).step()
+    return _Reader(view, shape, kind, tenant, state_keys).step()
 
 
-def _about_an_agent(view: SpanView) -> bool:
-    return any(key.startswith(GENAI_PREFIXES) for key in view.attributes)
-
-
-def read_names(span: Any, resource: Attributes, scope: str) -> dict[str, str]:
+def read_names(view: SpanView) -> dict[str, str]:
     """Read whose conversation a span belongs to that is no step itself: a request handler, a queue's consumer."""
-    view = SpanView(span, resource, scope)
-    found = {field: text_of(view.first(FIELDS[source]))[:NAME_CAP] for field, source in HANDED_DOWN}
+    shape = shape_of(view.scope, view.attributes)
+    if not shape.handed_down:
+        return {}
+    found = {FIELD_OF[source]: text_of(view.first(names))[:NAME_CAP] for source, names in shape.handed_down}
     return {field: name for field, name in found.items() if name}
 
 
 class _Reader:
-    def __init__(
-        self, view: SpanView, dialect: Dialect, own: dict[str, Any], kind: str, tenant: str, state_keys: tuple[str, ...]
-    ) -> None:
-        self.view, self.dialect, self.own, self.kind, self.tenant = view, dialect, own, kind, tenant
+    def __init__(self, view: SpanView, shape: Shape, kind: str, tenant: str, state_keys: Sources) -> None:
+        self.view, self.shape, self.kind, self.tenant = view, shape, kind, tenant
+        self.dialect = shape.dialect
+        self.own = self.dialect.read(view)
         self.state_keys = state_keys
-        self.found = dialect.find(view.attributes)
+        self.found = shape.find(view.attributes)
         metadata = parsed(view.attributes.get("metadata"))
         self.metadata: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
 
     def step(self) -> Step:
+        """Put the step together. What is empty is left out: a field costs as much as it says."""
         view, span = self.view, self.view.span
         content = self._content()
-        error, error_type = failure_of(view, self.own, content.result)
-        trace_id, parent = span.trace_id.hex(), span.parent_span_id
-        fields = {
+        trace_id, start_ns = span.trace_id.hex(), span.start_time_unix_nano
+        fields: dict[str, Any] = {
             "tenant": self.tenant,
             "run_id": run_id_of(self.dialect.name, view.attributes, trace_id),
             "trace_id": trace_id,
             "span_id": span.span_id.hex(),
             "kind": self.kind,
-            "start_ns": span.start_time_unix_nano,
-            "end_ns": max(span.end_time_unix_nano, span.start_time_unix_nano),
-            "parent_span_id": parent.hex() if any(parent) else "",
-            "is_root": not any(parent),
+            "start_ns": start_ns,
+            "end_ns": max(span.end_time_unix_nano, start_ns),
+            "parent_span_id": view.parent,
+            "is_root": not view.parent,
             "name": view.name[:NAME_CAP],
             "service": str(view.resource.get("service.name", ""))[:NAME_CAP],
             "framework": self._framework(),
             "dialect": self.dialect.name,
             "scope": view.scope[:NAME_CAP],
-            "error": error,
-            "error_type": error_type,
-            **self._names(),
-            **self._model_call(),
-            **spoken(content),
-            **self._state(),
-            "metrics": self._metrics(),
-            "links": [SpanRef(link.trace_id.hex(), link.span_id.hex()) for link in span.links[:LINKS_CAP]],
         }
+        self._names(fields)
+        self._model_call(fields)
+        fields |= spoken(content)
+        fields |= self._state()
+        error, error_type = failure_of(view, self.own, content.result)
+        if error or error_type:
+            fields["error"], fields["error_type"] = error, error_type
+        if self.shape.metrics:
+            fields["metrics"] = self._metrics()
+        if span.links:
+            fields["links"] = [SpanRef(link.trace_id.hex(), link.span_id.hex()) for link in span.links[:LINKS_CAP]]
         return Step(**fields)
 
     # --- names ---
@@ -126,23 +127,18 @@ class _Reader:
         known = self.own.get("framework", self.dialect.framework)
         return text_of(known or self.view.attributes.get("gen_ai.framework"))[:NAME_CAP]
 
-    def _names(self) -> dict[str, Any]:
-        tool = self._tool_name() if self.kind == TOOL else ""
-        transfer = self._text("transfer_to")
-        if not transfer and tool.startswith(TRANSFER_TOOL):
-            transfer = self._transferred_to(tool)
-        return {
-            "agent": self._agent(),
-            "node": self._text("node"),
-            "workflow": self._text("workflow"),
-            "conversation_id": self._text("conversation"),
-            "user": self._text("user"),
-            "tool": tool,
-            "tool_call_id": self._text("tool_call_id") if self.kind == TOOL else "",
-            "transfer_to": transfer,
-            "transfer_from": self._text("transfer_from"),
-            "acknowledged": _boolean(self.view.attributes.get("acknowledged")),
-        }
+    def _names(self, fields: dict[str, Any]) -> None:
+        fields["agent"] = self._agent()
+        for field, source in NAMES:
+            text = self._text(source)
+            if text:
+                fields[field] = text
+        if self.kind == TOOL:
+            tool = fields["tool"] = self._tool_name()
+            fields["tool_call_id"] = self._text("tool_call_id")
+            if tool.startswith(TRANSFER_TOOL) and "transfer_to" not in fields:
+                fields["transfer_to"] = self._transferred_to(tool)
+        fields["acknowledged"] = _boolean(self.view.attributes.get("acknowledged"))
 
     def _transferred_to(self, tool: str) -> str:
         """Read whom a hand-over tool hands over to: its arguments say so, or else its name does."""
@@ -172,32 +168,32 @@ class _Reader:
     def _text(self, field: str) -> str:
         """Read a name: what the dialect says itself, its own sources, the shared ones, then the metadata."""
         value = self.own.get(field)
-        ignored = self.dialect.ignored.get(field, ())
         if value is None:
             value = self.found.get(field)
-        if value is None or value in ignored:
+        if value is None or value in self.dialect.ignored.get(field, ()):
+            if not self.metadata:
+                return ""
             value = next((self.metadata[key] for key in METADATA.get(field, ()) if self.metadata.get(key)), None)
         return text_of(value)[:NAME_CAP]
 
     # --- model calls ---
 
-    def _model_call(self) -> dict[str, Any]:
-        usage = usage_of(self.found, self.dialect, self.own)
-        cost = amount(self.own.get("cost", self.found.get("cost")))
-        provider = self._text("provider")
-        limit = self.found.get("max_tokens")
-        return {
-            "provider": "" if provider in FRAMEWORK_PROVIDERS else provider,
-            "model": self._text("model"),
-            "response_id": self._text("response_id") if self.kind == LLM else "",
-            "finish": self._finish(),
-            "usage": usage,
-            "cost_usd": cost,
-            "max_tokens": limit if type(limit) is int and 0 < limit < 2**31 else 0,
-        }
+    def _model_call(self, fields: dict[str, Any]) -> None:
+        provider, limit = self._text("provider"), self.found.get("max_tokens")
+        if provider and provider not in FRAMEWORK_PROVIDERS:
+            fields["provider"] = provider
+        fields["model"] = self._text("model")
+        if self.kind == LLM:
+            fields["response_id"] = self._text("response_id")
+        if "finish" in self.found:
+            fields["finish"] = self._finish(self.found["finish"])
+        fields["usage"] = usage_of(self.found, self.dialect, self.own)
+        fields["cost_usd"] = amount(self.own.get("cost", self.found.get("cost")))
+        if type(limit) is int and 0 < limit < 2**31:
+            fields["max_tokens"] = limit
 
-    def _finish(self) -> str:
-        value = parsed(self.found.get("finish"))
+    def _finish(self, said_: Any) -> str:
+        value = parsed(said_)
         if isinstance(value, list):
             value = value[0] if value else ""
         text = text_of(value).rsplit(".", 1)[-1]
@@ -230,13 +226,11 @@ class _Reader:
         return result(value)
 
     def _heard(self) -> list[said.Message]:
-        for prefix in FLAT_INPUT:
-            flat = said.flattened(self.view.attributes, prefix)
-            if flat:
-                return [*self._system(), *flat]
+        if self.shape.heard:
+            return [*self._system(), *said.flattened(self.view.attributes, self.shape.heard, recent=True)]
         value = self.found.get("input")
         if value is not None:
-            return [*self._system(), *said.messages(value, "user")]
+            return [*self._system(), *said.messages(value, "user", recent=True)]
         return [*self._system(), *heard_in(self.view.events)]
 
     def _system(self) -> list[said.Message]:
@@ -244,10 +238,8 @@ class _Reader:
         return [said.Message("system", [said.joined(said.messages(value))])] if value is not None else []
 
     def _spoke(self) -> list[said.Message]:
-        for prefix in FLAT_OUTPUT:
-            flat = said.flattened(self.view.attributes, prefix)
-            if flat:
-                return flat
+        if self.shape.spoke:
+            return said.flattened(self.view.attributes, self.shape.spoke)
         value = self.found.get("output")
         spoken_ = said.messages(value, "assistant") if value is not None else spoke_in(self.view.events)
         calls = self.found.get("calls")
@@ -279,11 +271,12 @@ class _Reader:
         return read if isinstance(read, dict) else None
 
     def _metrics(self) -> list[Metric]:
-        direction = text_of(self.view.attributes.get(DIRECTION))
+        get = self.view.attributes.get
+        direction = _direction(text_of(get(DIRECTION)))
         found = [
-            Metric(key.removeprefix(METRIC)[:NAME_CAP], float(value), _direction(direction))
-            for key, value in self.view.attributes.items()
-            if key.startswith(METRIC) and isinstance(value, int | float) and not isinstance(value, bool)
+            Metric(key.removeprefix(METRIC)[:NAME_CAP], float(value), direction)
+            for key in self.shape.metrics
+            if isinstance(value := get(key), int | float) and not isinstance(value, bool)
         ]
         return found[:METRICS_CAP]
 

@@ -15,7 +15,7 @@ WITHIN = {LLM: (OTHER,), TOOL: (OTHER, STEP)}
 
 def reports_of(trace: TraceState, span_id: str) -> Sequence[str]:
     """List the spans that report the same call as this one, itself among them."""
-    if _kind(trace.kin.get(span_id)) not in WITHIN:
+    if span_id not in trace.kin or _kind(trace.kin[span_id]) not in WITHIN:
         return (span_id,)
     found, open_ = {span_id}, [span_id]
     while open_ and len(found) < MOST:

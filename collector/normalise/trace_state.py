@@ -16,6 +16,10 @@ WAITING_STEPS = 1_000
 KIN_SPANS = 8_000
 """Spans of a trace whose parents are remembered; beyond it the oldest are forgotten."""
 FACTS_CAP = 256
+TRACE_BYTES = 33_554_432
+"""Bytes a trace may take as it is stored; beyond it the oldest steps are final, then the oldest spans forgotten."""
+SLIM_BYTES = 256
+"""About what a step takes that is final."""
 
 
 class Kin(msgspec.Struct, array_like=True):
@@ -43,29 +47,32 @@ class TraceState:
 
     def __init__(self) -> None:
         self.kin: dict[str, Kin] = {}
-        self.children: dict[str, list[str]] = {}
+        self.children: dict[str, dict[str, None]] = {}
         self.covered: set[str] = set()
         self.by_call: dict[str, list[str]] = {}
         self.by_response: dict[str, list[str]] = {}
-        self.told: dict[str, list[str]] = {}
+        self.told: dict[str, dict[str, None]] = {}
+        self._entries: dict[str, list[tuple[dict[str, list[str]], str]]] = {}
         self.waiting: dict[str, None] = {}
+        self.newly_covered: list[str] = []
+        self.sizes: dict[str, int] = {}
+        self.size = 0
         self.last_seen_ns = 0
 
     def put(self, span_id: str, kin: Kin) -> None:
         """Take in a span, or what is known of one that has not come yet."""
         known = self.kin.get(span_id)
-        for call_id in (one for fact in kin.facts for one in calls_told_by(fact)):
-            _append(self.by_call, call_id, span_id)
-            _append(self.told, span_id, call_id)
+        if kin.facts:
+            for call_id in (one for fact in kin.facts for one in calls_told_by(fact)):
+                self._enter(self.by_call, call_id, span_id)
+                self.told.setdefault(span_id, {})[call_id] = None
         if known is not None:
             kin.facts = [*known.facts, *kin.facts][-FACTS_CAP:]
             kin.revision, kin.digest = known.revision, known.digest
             kin.final = kin.final or known.final
         self.kin[span_id] = kin
         if kin.arrived:
-            siblings = self.children.setdefault(kin.parent, [])
-            if span_id not in siblings:
-                siblings.append(span_id)
+            self.children.setdefault(kin.parent, {})[span_id] = None
             self._index(span_id, kin)
 
     def _index(self, span_id: str, kin: Kin) -> None:
@@ -74,20 +81,28 @@ class TraceState:
             if not kin.final:
                 self.waiting[span_id] = None
             if step.kind == LLM and step.response_id:
-                _append(self.by_response, step.response_id, span_id)
+                self._enter(self.by_response, step.response_id, span_id)
             if step.tool_call_id:
-                _append(self.by_call, step.tool_call_id, span_id)
+                self._enter(self.by_call, step.tool_call_id, span_id)
             for call in step.calls if step.kind == LLM else ():
-                _append(self.by_call, call.id, span_id)
+                self._enter(self.by_call, call.id, span_id)
             for answer in step.answers if step.kind == LLM else ():
-                _append(self.by_call, answer.id, span_id)
+                self._enter(self.by_call, answer.id, span_id)
         if kin.used or span_id in self.covered:
             self._cover(kin.parent)
+
+    def _enter(self, index: dict[str, list[str]], key: str, span_id: str) -> None:
+        if key:
+            held = index.setdefault(key, [])
+            if span_id not in held and len(held) < FACTS_CAP:
+                held.append(span_id)
+                self._entries.setdefault(span_id, []).append((index, key))
 
     def _cover(self, span_id: str) -> None:
         """Mark the ancestors of a span that has usage: theirs repeats it."""
         while span_id and span_id not in self.covered:
             self.covered.add(span_id)
+            self.newly_covered.append(span_id)
             above = self.kin.get(span_id)
             span_id = above.parent if above is not None and above.arrived else ""
 
@@ -115,32 +130,45 @@ class TraceState:
             yield one
             below += self.children.get(one, ())
 
-    def settle(self) -> list[str]:
-        """Let the oldest steps be final beyond what may wait; returns their span ids."""
-        final = []
-        while len(self.waiting) > WAITING_STEPS:
+    def weigh(self, span_id: str, size: int) -> None:
+        """Note how many bytes a span takes as it is stored."""
+        self.size += size - self.sizes.get(span_id, 0)
+        self.sizes[span_id] = size
+
+    def settle(self) -> Iterator[tuple[str, str]]:
+        """Let the oldest steps be final beyond what may wait; gives their span ids and why."""
+        while self.waiting and (len(self.waiting) > WAITING_STEPS or self.size > TRACE_BYTES):
+            reason = "cap" if len(self.waiting) > WAITING_STEPS else "bytes"
             span_id = next(iter(self.waiting))
             del self.waiting[span_id]
             kin = self.kin.get(span_id)
             if kin is not None:
                 kin.step, kin.final = slim(kin.step), True
-                final.append(span_id)
-        return final
+                kin.facts = kin.facts if reason == "cap" else []
+                self.weigh(span_id, SLIM_BYTES)
+                yield span_id, reason
 
-    def forget_oldest(self) -> list[str]:
-        """Forget the kinship of the oldest spans beyond what is kept; returns their span ids."""
-        gone = []
-        while len(self.kin) > KIN_SPANS:
+    def forget_oldest(self) -> Iterator[tuple[str, str]]:
+        """Forget the kinship of the oldest spans beyond what is kept; gives their span ids and why."""
+        while self.kin and (len(self.kin) > KIN_SPANS or self.size > TRACE_BYTES):
+            reason = "cap" if len(self.kin) > KIN_SPANS else "bytes"
             span_id = next(iter(self.kin))
             kin = self.kin.pop(span_id)
+            self.size -= self.sizes.pop(span_id, 0)
             self.children.pop(span_id, None)
             self.covered.discard(span_id)
             self.waiting.pop(span_id, None)
             siblings = self.children.get(kin.parent)
-            if siblings is not None and span_id in siblings:
-                siblings.remove(span_id)
-            gone.append(span_id)
-        return gone
+            if siblings is not None:
+                siblings.pop(span_id, None)
+                if not siblings:
+                    del self.children[kin.parent]
+            self.told.pop(span_id, None)
+            for index, key in self._entries.pop(span_id, ()):
+                index[key].remove(span_id)
+                if not index[key]:
+                    del index[key]
+            yield span_id, reason
 
 
 def slim(step: Step | None) -> Step | None:
@@ -164,10 +192,3 @@ def slim(step: Step | None) -> Step | None:
         scope=step.scope,
         tool=step.tool if step.kind == TOOL else "",
     )
-
-
-def _append(index: dict[str, list[str]], key: str, span_id: str) -> None:
-    if key:
-        held = index.setdefault(key, [])
-        if span_id not in held and len(held) < FACTS_CAP:
-            held.append(span_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -11,7 +11,8 @@ from collector.bus.protocol import State, StateChange
 from collector.normalise.trace_state import Kin, TraceState
 from schemas.metrics import NORMALISER_EVICTED
 
-KIN, TRACES = "kin", "traces"
+KIN, TOLD, TRACES = "kin", "told", "traces"
+"""Stores: what a span said, the last revision of its step where that is newer, and when a trace is let go."""
 IN_MEMORY = 2_000
 WAIT_NS = 1_800_000_000_000
 """How long after its last span a trace may still learn something (bus time)."""
@@ -23,6 +24,7 @@ EVER_NS = 2**63 - 1
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Kin).decode
+_decode_told = msgspec.msgpack.Decoder(tuple[int, int]).decode
 
 
 class Traces:
@@ -47,20 +49,32 @@ class Traces:
         self._held.move_to_end(key)
         return trace
 
-    def changes(self, key: str, trace: TraceState, changed: Iterable[str]) -> list[StateChange]:
-        """Make the changes that store spans which changed, and bound what is kept of the trace."""
-        final, gone = trace.settle(), trace.forget_oldest()
-        if final:
-            NORMALISER_EVICTED.labels(what="step", reason="cap").inc(len(final))
-        if gone:
-            NORMALISER_EVICTED.labels(what="span", reason="cap").inc(len(gone))
-        rows = [
-            StateChange(KIN, f"{key}/{span_id}", _encode(trace.kin[span_id]))
-            for span_id in {*changed, *final}
-            if span_id in trace.kin
-        ]
-        rows += [StateChange(KIN, f"{key}/{span_id}", None) for span_id in gone]
-        return [*rows, StateChange(TRACES, key, b"", trace.last_seen_ns + WAIT_NS)]
+    def changes(
+        self, key: str, trace: TraceState, changed: Collection[str], told: Iterable[str]
+    ) -> Iterator[StateChange]:
+        """Make the changes that store what is new of a trace, and bound what is kept of it.
+
+        `changed` are spans of which something new is known, `told` those published: of those only the revision is
+        new, so that a span's content is written once, however often it is published.
+        """
+        rows: dict[str, StateChange] = {}
+        for span_id in changed:
+            value = _encode(trace.kin[span_id])
+            trace.weigh(span_id, len(value))
+            rows[span_id] = StateChange(KIN, f"{key}/{span_id}", value)
+        for span_id in told:
+            if span_id not in rows:
+                kin = trace.kin[span_id]
+                yield StateChange(TOLD, f"{key}/{span_id}", _encode((kin.revision, kin.digest)))
+        for span_id, reason in trace.settle():
+            NORMALISER_EVICTED.labels(what="step", reason=reason).inc()
+            rows[span_id] = StateChange(KIN, f"{key}/{span_id}", _encode(trace.kin[span_id]))
+        for span_id, reason in trace.forget_oldest():
+            NORMALISER_EVICTED.labels(what="span", reason=reason).inc()
+            rows[span_id] = StateChange(KIN, f"{key}/{span_id}", None)
+            yield StateChange(TOLD, f"{key}/{span_id}", None)
+        yield from rows.values()
+        yield StateChange(TRACES, key, b"", trace.last_seen_ns + WAIT_NS)
 
     def expire(self, state: State, now_ns: int, busy: Collection[str]) -> list[StateChange]:
         """Make the changes that let go of traces that have been quiet for long enough, or are too many."""
@@ -79,7 +93,8 @@ class Traces:
                 continue
             self._held.pop(key, None)
             self._live -= 1
-            rows += [StateChange(KIN, held, None) for held, _ in state.scan(KIN, f"{key}/")]
+            for store in (KIN, TOLD):
+                rows += [StateChange(store, held, None) for held, _ in state.scan(store, f"{key}/")]
             rows.append(StateChange(TRACES, key, None))
             NORMALISER_EVICTED.labels(what="trace", reason=reason).inc()
         return rows
@@ -91,8 +106,14 @@ class Traces:
 
 
 def _load(key: str, state: State) -> TraceState:
-    rows = [(held.rsplit("/", 1)[1], _decode(value)) for held, value in state.scan(KIN, f"{key}/")]
+    rows = [(held.rsplit("/", 1)[1], value, _decode(value)) for held, value in state.scan(KIN, f"{key}/")]
+    told = {held.rsplit("/", 1)[1]: _decode_told(value) for held, value in state.scan(TOLD, f"{key}/")} if rows else {}
     trace = TraceState()
-    for span_id, kin in sorted(rows, key=lambda row: row[1].start_ns):
+    for span_id, value, kin in sorted(rows, key=lambda row: row[2].start_ns):
+        revision, digest = told.get(span_id, (-1, 0))
+        if revision > kin.revision:
+            kin.revision, kin.digest = revision, digest
         trace.put(span_id, kin)
+        trace.weigh(span_id, len(value))
+    trace.newly_covered.clear()
     return trace

@@ -9,6 +9,10 @@ import orjson
 
 REPR_LIMIT = 65_536
 DEEPEST = 64
+BEGINNINGS = frozenset('[{"(-0123456789tfn')
+BRACKET_OPENINGS = frozenset("[{(")
+SURELY_TEXT = frozenset("ABCDEGHIJKLMOPQRSUVWXYZabcdeghijklmopqrsuvwxyz<#*`'/")
+"""What no JSON and no literal begins with; only the commonest, to be quick."""
 BRACKETS = str.maketrans("", "", "[]{}()")
 
 
@@ -16,8 +20,10 @@ def parsed(value: Any, again: bool = True) -> Any:
     """Read a text that holds JSON, or a Python literal; JSON in JSON too. Anything else comes back unchanged."""
     if not isinstance(value, str):
         return value
+    if value[:1] in SURELY_TEXT:
+        return value
     text = value.strip()
-    if not text or text[0] not in '[{"(-0123456789tfnTFN':
+    if not text or text[0] not in BEGINNINGS or (text[0] not in BRACKET_OPENINGS and not _may_be_json(text)):
         return value
     try:
         read = orjson.loads(text)
@@ -27,6 +33,13 @@ def parsed(value: Any, again: bool = True) -> Any:
         inner = parsed(read, again=False)
         return inner if isinstance(inner, dict | list) else read
     return read
+
+
+def _may_be_json(text: str) -> bool:
+    """Say whether a text that begins with no bracket may be JSON, by how it ends."""
+    if text[0] == '"':
+        return text[-1] == '"'
+    return text[-1].isdigit() if text[0] in "-0123456789" else text in ("true", "false", "null")
 
 
 def _literal(text: str, otherwise: Any) -> Any:

@@ -12,6 +12,8 @@ LARGEST = 2**62
 
 def usage_of(found: dict[str, Any], dialect: Dialect, own: dict[str, Any]) -> Usage | None:
     """Read token counts; None where the span has none. `input` comes out including what was cached."""
+    if COUNTS.isdisjoint(found) and COUNTS.isdisjoint(own):
+        return None
     counts = {name: _count(own.get(name, found.get(name))) for name in COUNTS}
     if counts["input_tokens"] is None and counts["output_tokens"] is None:
         return None
@@ -22,10 +24,12 @@ def usage_of(found: dict[str, Any], dialect: Dialect, own: dict[str, Any]) -> Us
     return Usage(given, counts["output_tokens"] or 0, read, written, counts["reasoning"] or 0)
 
 
-COUNTS = ("input_tokens", "output_tokens", "cache_read", "cache_write", "reasoning")
+COUNTS = frozenset({"input_tokens", "output_tokens", "cache_read", "cache_write", "reasoning"})
 
 
 def _count(value: Any) -> int | None:
+    if type(value) is int:
+        return max(0, min(value, LARGEST))
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -36,6 +40,8 @@ def _count(value: Any) -> int | None:
 
 def amount(value: Any) -> float | None:
     """Read an amount of money; zero is what instruments say that have no price list."""
+    if value is None:
+        return None
     try:
         read = float(value)
     except (ValueError, TypeError):

@@ -107,3 +107,16 @@ def test_many_log_records_about_one_span_do_not_make_its_row_grow_without_end() 
         drive.send(log(1, "gen_ai.user.message", {"content": f"message {number}"}, at=number))
     rows = [len(value) for (store, _), (value, _) in drive.state.rows.items() if store == "kin"]
     assert max(rows) < 64_000
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 5_000, "-1", ""])
+def test_a_flattened_message_with_an_odd_number_is_passed_over(number: str) -> None:
+    chat = {
+        "openinference.span.kind": "LLM",
+        "llm.input_messages.0.message.role": "user",
+        "llm.input_messages.0.message.content": "hi",
+        f"llm.input_messages.{number}.message.content": "nobody's",
+        f"llm.input_messages.0.message.tool_calls.{number}.tool_call.id": "c",
+    }
+    (step,) = steps_of(span(1, "chat", chat))
+    assert step.input_text == "hi"

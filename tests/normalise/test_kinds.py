@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.normalise.attributes import SpanView
 from collector.normalise.reading import read_step
 from schemas.step import AGENT, LLM, RETRIEVAL, TOOL, Step
 
@@ -13,7 +14,7 @@ def step(name: str, **attributes: str) -> Step | None:
     span = Span(trace_id=b"t" * 16, span_id=b"s" * 8, name=name)
     for key, value in {"gen_ai.operation.name": "something.of.ours", **attributes}.items():
         span.attributes.add(key=key).value.string_value = value
-    return read_step(span, {}, "a scope of ours", "default")
+    return read_step(SpanView(span, {}, "a scope of ours"), "default")
 
 
 @pytest.mark.parametrize(
@@ -43,4 +44,4 @@ def test_a_tool_is_named_by_its_attribute_or_else_by_its_span() -> None:
 def test_a_span_that_says_nothing_about_an_agent_is_no_step() -> None:
     span = Span(trace_id=b"t" * 16, span_id=b"s" * 8, name="GET /")
     span.attributes.add(key="http.request.method").value.string_value = "GET"
-    assert read_step(span, {}, "opentelemetry.instrumentation.requests", "default") is None
+    assert read_step(SpanView(span, {}, "opentelemetry.instrumentation.requests"), "default") is None

@@ -10,9 +10,6 @@ from typing import Any
 from collector.normalise.attributes import SpanView
 from collector.normalise.sources import FIELDS, Sources
 
-UNSEEN = 1_000
-"""A place behind every other."""
-
 
 @dataclass(frozen=True)
 class Dialect:
@@ -32,26 +29,10 @@ class Dialect:
     input_excludes_cache: bool = False
 
     @cached_property
-    def places(self) -> Mapping[str, tuple[tuple[str, int], ...]]:
-        """Give for each attribute name the fields it may fill and its place there; own sources come first."""
-        found: dict[str, list[tuple[str, int]]] = {}
-        for name in self.fields.keys() | FIELDS.keys():
-            sources = dict.fromkeys((*self.fields.get(name, ()), *FIELDS.get(name, ())))
-            for place, source in enumerate(sources):
-                found.setdefault(source, []).append((name, place))
-        return {source: tuple(places) for source, places in found.items()}
-
-    def find(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Find the best source of every field in one pass; an empty value is none."""
-        found: dict[str, Any] = {}
-        best: dict[str, int] = {}
-        for source, value in attributes.items():
-            places = self.places.get(source)
-            if places is not None and (value or value == 0):
-                for name, place in places:
-                    if place < best.get(name, UNSEEN):
-                        best[name], found[name] = place, value
-        return found
+    def sources(self) -> Mapping[str, Sources]:
+        """Give for each field the attribute names it may be read from, the best first; own sources come first."""
+        names = dict.fromkeys((*FIELDS, *self.fields))
+        return {name: tuple(dict.fromkeys((*self.fields.get(name, ()), *FIELDS.get(name, ())))) for name in names}
 
     def read(self, view: SpanView) -> dict[str, Any]:
         """Read what no table can say; fields given here win."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
-from collector.normalise.attributes import SpanView
 from collector.normalise.dialects import (
     adk,
     agent_framework,
@@ -59,6 +59,8 @@ BY_MARK: tuple[Dialect, ...] = (
 )
 LAST: tuple[Dialect, ...] = (crewai.DIALECT, openai_agents.DIALECT)
 """Scopes that two instrumentations share: these are meant only where no mark says otherwise."""
+SCOPE_HEAD = 64
+"""Characters of a scope that are looked at, so that the caches stay small; every beginning above is shorter."""
 RANK = {dialect.name: rank for rank, dialect in enumerate(BY_MARK)}
 
 
@@ -74,25 +76,22 @@ MARKS = _by_head()
 """Marks by what stands before their first dot, so that most attributes are passed over by one look."""
 
 
-def dialect_of(view: SpanView) -> Dialect:
-    """Recognise the dialect of a span."""
-    known = _by_scope(view.scope)
+def dialect_of(scope: str, names: Iterable[str]) -> Dialect:
+    """Recognise the dialect of a span by its scope and the names of its attributes."""
+    known = _by_scope(scope[:SCOPE_HEAD])
     if known is not None:
         return known
     marked = [
-        dialect
-        for key in view.attributes
-        for mark, dialect in MARKS.get(key.partition(".")[0], ())
-        if key.startswith(mark)
+        dialect for key in names for mark, dialect in MARKS.get(key.partition(".")[0], ()) if key.startswith(mark)
     ]
     if marked:
         return min(marked, key=lambda dialect: RANK[dialect.name])
-    return _by_shared_scope(view.scope) or genai.DIALECT
+    return _by_shared_scope(scope[:SCOPE_HEAD]) or genai.DIALECT
 
 
 def speaks_of_agents(scope: str) -> bool:
     """Say whether a scope is that of an instrument for agents."""
-    return _by_scope(scope) is not None
+    return _by_scope(scope[:SCOPE_HEAD]) is not None
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,126 @@
+"""The relatives of a trace's spans while one batch is published: what is handed down, and whom a new span touches.
+
+The trace does not change meanwhile, so that each answer is worked out once: a batch costs what it touches, not that
+times the depth of the trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from collector.normalise.second_reports import WITHIN, reports_of
+from collector.normalise.trace_state import Kin, TraceState
+from schemas.step import AGENT, LLM
+
+INHERITED = ("conversation_id", "workflow", "user", "framework")
+"""What a step has of its nearest ancestor that says it; the agent only of ancestors that are agents."""
+NOTHING: Mapping[str, str] = {}
+
+
+class Relatives:
+    """Answers about one trace, remembered; thrown away when the trace changes."""
+
+    def __init__(self, trace: TraceState) -> None:
+        self.trace = trace
+        self._handed: dict[str, Mapping[str, str]] = {}
+        self._reports: dict[str, Sequence[str]] = {}
+
+    def reports_of(self, span_id: str) -> Sequence[str]:
+        """List the spans that report the same call as this one, itself among them."""
+        found = self._reports.get(span_id)
+        if found is None:
+            found = self._reports[span_id] = reports_of(self.trace, span_id)
+        return found
+
+    def handed_to(self, span_id: str) -> Mapping[str, str]:
+        """Give what a span's ancestors hand down to it: of each field what the nearest says."""
+        kin = self.trace.kin[span_id]
+        climbed: list[tuple[str, Kin]] = []
+        on_the_way = set()
+        while kin.parent and span_id not in self._handed:
+            above = self.trace.kin.get(kin.parent)
+            if above is None or not above.arrived:
+                break
+            if span_id in on_the_way:
+                return self._handed_in_a_circle(climbed[0][0])
+            on_the_way.add(span_id)
+            climbed.append((span_id, above))
+            span_id, kin = kin.parent, above
+        handed = self._handed.get(span_id, NOTHING)
+        for below, above in reversed(climbed):
+            own = _says(above)
+            handed = self._handed[below] = {**handed, **own} if own else handed
+        return handed
+
+    def _handed_in_a_circle(self, span_id: str) -> Mapping[str, str]:
+        """Spans that are each other's ancestors: go round once."""
+        handed: dict[str, str] = {}
+        for _, above in self.trace.ancestors(span_id):
+            handed = {**_says(above), **handed}
+        return handed
+
+    def touched_by(self, changed: Mapping[str, bool]) -> set[str]:
+        """List the spans whose step may be another now that these are known; True where one said otherwise before."""
+        touched = set(changed)
+        for span_id, anew in changed.items():
+            touched.update(self.trace.descendants(span_id) if anew else self._given_something(span_id, changed))
+            touched.update(self._above(span_id))
+            touched.update(self._same_calls(span_id))
+        touched.update(self.trace.newly_covered)
+        self.trace.newly_covered.clear()
+        for one in tuple(touched):
+            touched.update(self.reports_of(one))
+        return touched
+
+    def _given_something(self, span_id: str, changed: Mapping[str, bool]) -> Iterable[str]:
+        """List the children, and who below gets from this span, or past it, what nobody between says.
+
+        Each span gets each field once, so that even a deep chain that comes child first costs no more than its length.
+        """
+        children = self.trace.children
+        yield from children.get(span_id, ())
+        offered = frozenset(_says(self.trace.kin[span_id])) | self.handed_to(span_id).keys()
+        open_ = [(one, offered) for one in children.get(span_id, ())] if offered else []
+        seen = {span_id}
+        while open_:
+            one, offered = open_.pop()
+            if one in seen or one in changed:
+                continue
+            seen.add(one)
+            yield one
+            left = offered - _says(self.trace.kin[one]).keys()
+            if left:
+                open_ += [(below, left) for below in children.get(one, ())]
+
+    def _above(self, span_id: str) -> Iterable[str]:
+        """List the calls above a span: whether they report what is below, and whose its usage is, may be other now."""
+        near = True
+        for above_id, above in self.trace.ancestors(span_id):
+            kind = above.step.kind if above.step is not None else ""
+            if kind in WITHIN:
+                yield above_id
+                if kind == LLM and near:
+                    # Whether the calls below a model span are its reports depends on how many there are.
+                    yield from self.trace.descendants(above_id)
+            near = near and (not kind or kind in WITHIN[LLM])
+
+    def _same_calls(self, span_id: str) -> Iterable[str]:
+        """List the spans that tell of the same calls."""
+        trace, step = self.trace, self.trace.kin[span_id].step
+        told = list(trace.told.get(span_id, ()))
+        if step is not None:
+            told += [step.tool_call_id, *(call.id for call in step.calls), *(one.id for one in step.answers)]
+            yield from trace.by_response.get(step.response_id, ())
+        for call_id in told:
+            yield from trace.by_call.get(call_id, ())
+
+
+def _says(kin: Kin) -> Mapping[str, str]:
+    """Give what a span itself hands down."""
+    step = kin.step
+    if step is None:
+        return kin.names
+    said = {field: name for field in INHERITED if (name := getattr(step, field))}
+    if step.kind == AGENT and step.agent:
+        said["agent"] = step.agent
+    return said
