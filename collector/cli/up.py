@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -25,11 +26,13 @@ from schemas.topics import DETECTIONS
 
 DRAIN_SECONDS = 8.0
 """What a shutdown may take, all together; Ctrl-C exits within 10 s."""
+ENOUGH_DESCRIPTORS = 65_536
 
 
 def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[str] | None = None) -> int:
     """Run the pipeline in the foreground until SIGINT or SIGTERM; returns the exit status."""
     settings = load_settings(config, set_, data_dir)
+    use_all_descriptors()
     console = Console(stderr=True)
     others = () if only else parts(settings.service.processes)
     try:
@@ -38,6 +41,22 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
         console.print(f"tracemend: {error}", markup=False, highlight=False)
         return 2
     return asyncio.run(_run(pipeline, console))
+
+
+def use_all_descriptors() -> None:
+    """Take as many file descriptors as the system lets us have: its usual 1,024 are fewer than the doors may need.
+
+    Without it a flood of connections would use up those of the bus and the store as well.
+    """
+    if os.name != "posix":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # where the system gives fewer than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _run(pipeline: Pipeline, console: Console) -> int:

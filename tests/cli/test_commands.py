@@ -111,3 +111,13 @@ def test_a_door_to_the_network_without_keys_is_not_opened(tmp_path: Path) -> Non
     done = tracemend("up", "--data-dir", str(tmp_path), "--set", "receivers::otlp::protocols::grpc::endpoint=0.0.0.0:0")
     assert done.returncode == 2
     assert "no API keys are configured" in done.stderr
+
+
+def test_up_takes_more_descriptors_than_it_was_started_with() -> None:
+    code = (
+        "import resource; from collector.cli.up import use_all_descriptors; use_all_descriptors(); "
+        "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    started = ["sh", "-c", f"ulimit -Sn 256; ulimit -Hn 4096; exec {sys.executable} -c '{code}'"]
+    done = subprocess.run(started, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4096", "4096"]

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -16,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from raw_exchange import exchange, grpc_call
+from raw_exchange import connected, exchange, grpc_call
 
 from collector.protobuf_wire import field
 
@@ -71,6 +72,29 @@ def test_a_call_whose_message_does_not_come_is_told_to_come_again(doors: OpenDoo
             call(never(), timeout=10)
         done.set()
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_grpc_connections_are_bounded_in_number_and_silent_ones_are_ended(tmp_path: Path) -> None:
+    doors = OpenDoors(tmp_path, grpc={"max_connections": MOST_CONNECTIONS})
+    with ExitStack() as stack:
+        silent = [stack.enter_context(connected(doors.grpc)) for _ in range(4 * MOST_CONNECTIONS)]
+        wait_until(lambda: sum(not _is_over(one) for one in silent) <= MOST_CONNECTIONS)
+        assert sum(not _is_over(one) for one in silent) <= MOST_CONNECTIONS
+        wait_until(lambda: all(map(_is_over, silent)))
+        honest_clients_are_served(doors)
+    doors.close()
+
+
+def _is_over(connection: socket.socket) -> bool:
+    """Say whether the other side has ended a connection, having read what it said."""
+    connection.settimeout(0)
+    try:
+        over = connection.recv(65_536) == b""
+    except BlockingIOError:
+        over = False
+    except OSError:
+        over = True
+    return over
 
 
 def test_a_head_that_is_never_finished_is_not_waited_for(doors: OpenDoors) -> None:
