@@ -21,6 +21,9 @@ SWEEPS = 4
 LINGERING_SECONDS = 1.0
 """How long the rest of a body is read after its refusal, so that the client gets to see the answer."""
 
+QUIET_SECONDS = 1.0
+"""A connection that has idled for less makes no room: its last answer may still be on its way out."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -92,11 +95,11 @@ class HttpConnections(web.Server):
 
     def _make_room(self) -> bool:
         """End the connection that has idled longest: they stand in that order."""
-        idle = next(iter(self._idle), None)
-        if idle is None:
+        handler, since = next(iter(self._idle.items()), (None, 0.0))
+        if handler is None or self._loop.time() - since < QUIET_SECONDS:
             return False
-        del self._idle[idle]
-        self._open.pop(idle).abort()
+        del self._idle[handler]
+        self._open.pop(handler).abort()
         return True
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:

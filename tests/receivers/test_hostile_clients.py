@@ -111,19 +111,41 @@ def test_a_connection_on_which_nothing_more_is_asked_is_closed(doors: OpenDoors)
         assert idle.recv(100) == b""
 
 
-def test_where_there_are_too_many_connections_the_one_idle_for_longest_makes_room(own_doors: OpenDoors) -> None:
-    held = [connect(own_doors) for _ in range(MOST_CONNECTIONS)]
+def test_where_there_are_too_many_connections_the_one_idle_for_longest_makes_room(tmp_path: Path) -> None:
+    doors = OpenDoors(tmp_path, http={"idle_timeout_seconds": 30})
+    held = [connect(doors) for _ in range(MOST_CONNECTIONS)]
     for one in held:
-        one.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
-        assert one.recv(1_000).startswith(b"HTTP/1.1 200")
-    held[0].sendall(HEAD + b"Content-Length: 0\r\n\r\n")
-    assert held[0].recv(1_000).startswith(b"HTTP/1.1 200")
-    assert own_doors.ask("POST", "/v1/traces", request(), PROTOBUF)[0] == 200
+        assert _is_answered(one)
+    wait_until(lambda: _is_answered(held[0]) and _is_taken(doors))
     assert _was_ended(held[1])
-    held[0].sendall(HEAD + b"Content-Length: 0\r\n\r\n")
-    assert held[0].recv(1_000).startswith(b"HTTP/1.1 200")
+    assert _is_answered(held[0])
     for one in held:
         one.close()
+    doors.close()
+
+
+def test_a_connection_that_was_just_answered_makes_no_room(own_doors: OpenDoors) -> None:
+    held = [connect(own_doors) for _ in range(MOST_CONNECTIONS)]
+    for one in held:
+        assert _is_answered(one)
+    assert not _is_taken(own_doors)
+    assert all(map(_is_answered, held))
+    for one in held:
+        one.close()
+
+
+def _is_answered(connection: socket.socket) -> bool:
+    connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+    return connection.recv(1_000).startswith(b"HTTP/1.1 200")
+
+
+def _is_taken(doors: OpenDoors) -> bool:
+    """Say whether a new connection is taken."""
+    with connect(doors) as newcomer:
+        try:
+            return _is_answered(newcomer)
+        except ConnectionError:
+            return False
 
 
 def test_where_all_connections_are_at_work_another_is_ended_and_there_is_room_again(own_doors: OpenDoors) -> None:
