@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from collector.bus.murmur2 import partition_of
+from collector.bus.murmur2 import partition_of, partitions_of
 from collector.protobuf_wire import field, fields
 
 RESOURCES, NESTED = 1 << 3 | 2, 2 << 3 | 2
@@ -56,7 +56,9 @@ def split(body: bytes, keys: Sequence[str | None], partitions: int, max_bytes: i
     if len(body) <= max_bytes and None not in distinct and (len(distinct) == 1 or (partitions == 1 and not by_key)):
         (key,) = distinct if len(distinct) == 1 else ("",)
         return Split([Part(partition_of(key or "", partitions), key or "", body)], [])
-    places = {key: (partition_of(key, partitions), key if by_key else "") for key in distinct if key is not None}
+    named = [key for key in distinct if key is not None]
+    spread = partitions_of(named, partitions)
+    places = {key: (partition, key if by_key else "") for key, partition in zip(named, spread, strict=True)}
     only: dict[Place, str] = {}
     for key, place in places.items():
         only[place] = key if place not in only else ""

@@ -62,22 +62,20 @@ class Signal(NamedTuple):
 
 
 def check_spans(request: Any) -> Checked:
-    """Key spans by trace id; those without proper ids are rejected."""
-    keys = [
-        _trace_key(span)
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
+    """Key spans by trace id; those without proper ids are rejected. Ids are looked at together: spans are many."""
+    spans = [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+    trace_ids, span_ids = [span.trace_id for span in spans], [span.span_id for span in spans]
+    names = {trace_id: _trace_key(trace_id) for trace_id in set(trace_ids)}
+    keys = [names[trace_id] for trace_id in trace_ids]
+    if NO_SPAN in span_ids or not set(map(len, span_ids)) <= {len(NO_SPAN)}:
+        proper = [len(span_id) == len(NO_SPAN) and span_id != NO_SPAN for span_id in span_ids]
+        keys = [key if is_proper else None for key, is_proper in zip(keys, proper, strict=True)]
     rejected = keys.count(None)
     return Checked(keys, len(keys) - rejected, rejected, INVALID_IDS if rejected else "")
 
 
-def _trace_key(span: Any) -> str | None:
-    trace_id, span_id = span.trace_id, span.span_id
-    if len(trace_id) == 16 and len(span_id) == 8 and trace_id != NO_TRACE and span_id != NO_SPAN:
-        return str(trace_id.hex())
-    return None
+def _trace_key(trace_id: bytes) -> str | None:
+    return trace_id.hex() if len(trace_id) == len(NO_TRACE) and trace_id != NO_TRACE else None
 
 
 def check_logs(request: Any) -> Checked:
