@@ -2,75 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import ssl
 import time
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 import trustme
-from open_doors import OpenDoors, request
 from pydantic import ValidationError
+from tls_clients import Files, opened, over_grpc, over_http, post, soon
 
 from collector.receivers.otlp_config import GrpcConfig
 from collector.receivers.tls import BOTH, TlsConfig
-
-EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-PROTOBUF = {"Content-Type": "application/x-protobuf"}
-
-
-class Files:
-    """An authority, and the files of a door's certificate that it issued."""
-
-    def __init__(self, folder: Path) -> None:
-        self.authority = trustme.CA()
-        self.folder = folder
-        self.config: dict[str, Any] = {
-            "cert_file": folder / "cert.pem",
-            "key_file": folder / "key.pem",
-            "reload_interval": "50ms",
-        }
-        self.renew()
-
-    def renew(self) -> None:
-        """Issue another certificate, by the authority as it is now."""
-        issued = self.authority.issue_cert("127.0.0.1", "localhost")
-        (self.folder / "key.pem").write_bytes(issued.private_key_pem.bytes())
-        (self.folder / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-
-    def trust_clients_of(self, authority: trustme.CA) -> None:
-        """Ask clients for certificates of an authority."""
-        authority.cert_pem.write_to_path(self.folder / "clients.pem")
-        self.config["client_ca_file"] = self.folder / "clients.pem"
-
-
-def opened(tmp_path: Path, files: Files) -> OpenDoors:
-    return OpenDoors(tmp_path / "bus", grpc={"tls": files.config}, http={"tls": files.config})
-
-
-def over_http(doors: OpenDoors, authority: trustme.CA, client: trustme.LeafCert | None = None) -> Any:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    if client is not None:
-        client.configure_cert(context)
-    return http.client.HTTPSConnection(doors.http, context=context, timeout=10)
-
-
-def post(connection: Any) -> int:
-    connection.request("POST", "/v1/traces", request(), PROTOBUF)
-    response = connection.getresponse()
-    response.read()
-    return int(response.status)
-
-
-def over_grpc(doors: OpenDoors, authority: trustme.CA, client: trustme.LeafCert | None = None) -> bytes:
-    pair = (client.private_key_pem.bytes(), client.cert_chain_pems[0].bytes()) if client is not None else (None, None)
-    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes(), *pair)
-    with grpc.secure_channel(doors.grpc, credentials) as channel:
-        call = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
-        return bytes(call(request(), timeout=3))
 
 
 def test_both_doors_speak_tls(tmp_path: Path) -> None:
@@ -113,8 +56,8 @@ def test_new_certificates_are_for_new_connections_and_old_ones_go_on(tmp_path: P
         assert post(old) == 200
         files.authority = trustme.CA()
         files.renew()
-        assert _soon(lambda: post(over_http(doors, files.authority)) == 200)
-        assert _soon(lambda: over_grpc(doors, files.authority) == b"")
+        assert soon(lambda: post(over_http(doors, files.authority)) == 200)
+        assert soon(lambda: over_grpc(doors, files.authority) == b"")
         assert post(old) == 200
         with pytest.raises(ssl.SSLError):
             post(over_http(doors, before))
@@ -129,8 +72,8 @@ def test_an_authority_that_is_taken_away_lets_nobody_in_any_more(tmp_path: Path)
     try:
         assert post(over_http(doors, files.authority, first.issue_cert("agent"))) == 200
         files.trust_clients_of(second)
-        assert _soon(lambda: post(over_http(doors, files.authority, second.issue_cert("agent"))) == 200)
-        assert _soon(lambda: over_grpc(doors, files.authority, second.issue_cert("agent")) == b"")
+        assert soon(lambda: post(over_http(doors, files.authority, second.issue_cert("agent"))) == 200)
+        assert soon(lambda: over_grpc(doors, files.authority, second.issue_cert("agent")) == b"")
         with pytest.raises(OSError, match=r"(?i)alert|reset|eof|closed|broken"):
             post(over_http(doors, files.authority, first.issue_cert("agent")))
     finally:
@@ -147,17 +90,6 @@ def test_files_that_do_not_fit_one_another_leave_the_old_ones_in_use(tmp_path: P
         assert over_grpc(doors, files.authority) == b""
     finally:
         doors.close()
-
-
-def _soon(true: Any) -> bool:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            if true():
-                return True
-        except (OSError, grpc.RpcError):
-            time.sleep(0.05)
-    return False
 
 
 def test_a_certificate_without_its_key_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 from pathlib import Path
@@ -11,33 +10,12 @@ import grpc
 import pytest
 from open_doors import OpenDoors, request
 from pydantic import ValidationError
+from unix_clients import post
 
 from collector.receivers.endpoints import claimed
 from collector.receivers.otlp_config import HttpConfig
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-
-
-class OverSocket(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
-        self.sock.connect(str(self._path))
-
-
-def post(path: Path) -> int:
-    connection = OverSocket(path)
-    connection.request("POST", "/v1/traces", request(), {"Content-Type": "application/x-protobuf"})
-    try:
-        return connection.getresponse().status
-    finally:
-        connection.close()
 
 
 def stale(path: Path) -> None:
