@@ -145,7 +145,7 @@ class ClickHouseHttpSettings(Section):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything, checked. `document` is the merged configuration as it was written."""
+    """Everything, checked."""
 
     service: ServiceSettings
     bus: BusSettings
@@ -155,4 +155,3 @@ class Settings:
     processors: dict[str, Any]
     sinks: dict[str, Any]
     extensions: dict[str, Any]
-    document: dict[str, Any]

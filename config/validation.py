@@ -52,7 +52,7 @@ class _Validation:
             self._references(service, found)
         if self._problems or service is None or bus is None or healing is None:
             raise ConfigError(sorted(set(self._problems), key=lambda problem: (problem.place, problem.path)))
-        return Settings(service, bus, healing, models, **found, document=self._root)
+        return Settings(service, bus, healing, models, **found)
 
     def _unknown_sections(self) -> None:
         for section in self._root:

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEME = "sha256:"
 PREFIX = "tm_"
@@ -27,25 +27,33 @@ NO_KEY = "an API key is needed: send it as `Authorization: Bearer KEY`, as `x-ap
 
 
 class ApiKey(BaseModel):
-    """A tenant's key: its `hash` as `tracemend keys` prints it, or the `key` itself, as in `${env:ACME_KEY}`."""
+    """A tenant's key: its `hash` as `tracemend keys` prints it, or the `key` itself, as in `${env:ACME_KEY}`.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    A `key` is hashed as it is read, and is in no settings afterwards.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True)
 
     tenant: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    hash: Annotated[str, Field(pattern=r"^(sha256:[0-9a-fA-F]{64})?$")] = ""
-    key: SecretStr = SecretStr("")
+    hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-fA-F]{64}$")]
 
-    @model_validator(mode="after")
-    def _one_of_both(self) -> ApiKey:
-        if bool(self.hash) == bool(self.key.get_secret_value()):
+    @model_validator(mode="before")
+    @classmethod
+    def _hashed(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        key, known = value.get("key"), value.get("hash")
+        if bool(key) == bool(known):
             raise ValueError("give exactly one of hash and key (is the environment variable of the key set?)")
-        if not self.hash:
-            check_key(self.key.get_secret_value())
-        return self
+        rest = {name: item for name, item in value.items() if name != "key"}
+        if not key:
+            return rest
+        check_key(str(key))
+        return {**rest, "hash": hash_of(str(key))}
 
     def digest(self) -> bytes:
-        """Give the key's digest, which is all that is kept of it."""
-        return bytes.fromhex(self.hash.removeprefix(SCHEME)) if self.hash else digest_of(self.key.get_secret_value())
+        """Give the key's digest."""
+        return bytes.fromhex(self.hash.removeprefix(SCHEME))
 
 
 class ApiKeysConfig(BaseModel):

@@ -229,6 +229,44 @@ def test_a_door_to_this_machine_is_open(endpoint: str) -> None:
     checked(f"receivers::otlp::protocols::http::endpoint='{endpoint}'")
 
 
+def test_a_key_from_the_environment_is_in_no_settings_afterwards() -> None:
+    made = checked(A_KEY, ACME_KEY="a-key-of-twenty-characters")
+    assert "a-key-of-twenty-characters" not in repr(made)
+
+
+@pytest.mark.parametrize("mistake", ["tenantt: x", "hash: x", "tenant: []"])
+def test_a_mistake_beside_a_key_does_not_tell_the_key(tmp_path: Path, mistake: str) -> None:
+    file = tmp_path / "keys.yaml"
+    file.write_text(f"extensions: {{api_keys: {{keys: [{{key: a-key-of-twenty-characters, {mistake}}}]}}}}\n")
+    assert "a-key-of-twenty-characters" not in "".join(problems(config=[file]))
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("30s", 30), ("1m30s", 90), ("300ms", 0.3), ("1h", 3600), ("45", 45), ("1.5s", 1.5)]
+)
+def test_durations_are_read_under_the_collectors_names(written: str, seconds: float) -> None:
+    grpc = "receivers::otlp::protocols::grpc"
+    made = settings(f"{grpc}::read_timeout={written}", f"{grpc}::keepalive::server_parameters::time={written}")
+    door = made.receivers["otlp"].protocols.grpc
+    assert (door.read_timeout_seconds, door.keepalive.server_parameters.time_seconds) == (seconds, seconds)
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("read_timeout=soon", "is no duration"),
+        ("read_timeout=-1s", "is no duration"),
+        ("tls={}", "tls needs cert_file and key_file"),
+        ("tls={cert_file: /nowhere/cert.pem}", "provide both certificate and key, or neither"),
+        ("tls={cert_file: /nowhere/cert.pem, key_file: /nowhere/key.pem}", "failed to load TLS"),
+        ("transport=unix", "needs a path"),
+        ("socket_permissions=rw", "pattern"),
+    ],
+)
+def test_a_door_that_cannot_work_is_refused_with_what_to_do(setting: str, part: str) -> None:
+    assert any(part in problem for problem in problems(f"receivers::otlp::protocols::http::{setting}"))
+
+
 def test_a_key_that_is_not_in_the_environment_is_named_as_what_is_wrong() -> None:
     with pytest.raises(ConfigError, match="environment variable"):
         checked(EXPOSED, A_KEY)
