@@ -75,6 +75,8 @@ class HttpConnections(web.Server):
         self._most = most
         self._idle_seconds = idle_seconds
         self._idle: dict[web.RequestHandler, float] = {}
+        self._unasked: dict[web.RequestHandler, None] = {}
+        """Those on which nothing was asked yet, oldest first: no answer is on its way on any of them."""
         self._open: dict[web.RequestHandler, asyncio.Transport] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -90,14 +92,18 @@ class HttpConnections(web.Server):
             return
         self._open[handler] = transport
         self._idle[handler] = self._loop.time()
+        self._unasked[handler] = None
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._idle_seconds / SWEEPS, self._end_idle)
 
     def _make_room(self) -> bool:
-        """End the connection that has idled longest: they stand in that order."""
+        """End the connection that has idled longest, or the oldest on which nothing was asked yet."""
         handler, since = next(iter(self._idle.items()), (None, 0.0))
         if handler is None or self._loop.time() - since < QUIET_SECONDS:
+            handler = next(iter(self._unasked), None)
+        if handler is None:
             return False
+        self._unasked.pop(handler, None)
         del self._idle[handler]
         self._open.pop(handler).abort()
         return True
@@ -107,10 +113,12 @@ class HttpConnections(web.Server):
         super().connection_lost(handler, exc)
         self._open.pop(handler, None)
         self._idle.pop(handler, None)
+        self._unasked.pop(handler, None)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         self._idle.pop(connection, None)
+        self._unasked.pop(connection, None)
         try:
             return await self._handle(request)
         finally:
