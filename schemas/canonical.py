@@ -31,4 +31,9 @@ def value_hash(value: Any) -> str:
 
 def state_hash(state: Any) -> str:
     """Hash a state: SHA-256 of its canonical JSON, first 16 hex digits."""
-    return hashlib.sha256(canonical(state)).hexdigest()[:16]
+    return canonical_hash(canonical(state))
+
+
+def canonical_hash(data: bytes) -> str:
+    """Hash a state that is written as canonical JSON already, as `state_hash` does."""
+    return hashlib.sha256(data).hexdigest()[:16]

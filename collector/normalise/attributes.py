@@ -34,9 +34,9 @@ def attributes(pairs: Iterable[Any]) -> Attributes:
     found: Attributes = {}
     for pair in pairs:
         value = pair.value
-        # Most values are texts that are not empty; asking for that first spares a look at the kind.
+        # Most values are texts or numbers that are not empty; asking for those first spares a look at the kind.
         text = value.string_value
-        found[pair.key] = text[:LONGEST] if text else plain(value)
+        found[pair.key] = text[:LONGEST] if text else (value.int_value or plain(value))
     return found
 
 
@@ -69,7 +69,8 @@ class SpanView:
     def __init__(self, span: Any, resource: Attributes, scope: str) -> None:
         self.span = span
         self.name: str = span.name
-        self.parent: str = span.parent_span_id.hex() if any(span.parent_span_id) else ""
+        parent: bytes = span.parent_span_id
+        self.parent = parent.hex() if parent.strip(b"\0") else ""
         self.scope = scope
         self.resource = resource
         self.attributes = attributes(span.attributes)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from collector.normalise import messages as said
 from collector.normalise.unwrap import parsed, text_of
-from schemas.canonical import canonical, content_hash, state_hash
+from schemas.canonical import canonical, canonical_hash, content_hash
 from schemas.step import STATE_CAP, TEXT_CAP
 
 
@@ -24,9 +24,9 @@ def state_fields(value: Any) -> dict[str, Any]:
     """Give the fields of a step that hold a state."""
     if value is None:
         return {}
-    state = parsed(value)
-    text = canonical(state).decode()
-    return {"state": text[:STATE_CAP], "state_hash": state_hash(state), "state_size": len(text)}
+    data = canonical(parsed(value))
+    text = data.decode()
+    return {"state": text[:STATE_CAP], "state_hash": canonical_hash(data), "state_size": len(text)}
 
 
 def spoken(content: Content) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def spoken(content: Content) -> dict[str, Any]:
         fields |= {"args": _cut(data), "args_hash": content_hash(data), "args_size": len(data)}
     if content.result is not None:
         data = canonical(content.result)
-        text = text_of(content.result)
+        text = content.result if type(content.result) is str else text_of(content.result)
         fields |= {"result": text[:TEXT_CAP], "result_hash": content_hash(data), "result_size": len(data)}
     if content.heard:
         fields |= heard_fields(content.heard)
@@ -50,26 +50,24 @@ def heard_fields(heard: Sequence[said.Message]) -> dict[str, Any]:
     """Give the fields that hold what came in."""
     new = said.newest(heard)
     text = said.joined(one for one in new if one.role != "system")
-    data = text.encode("utf-8", "replace")
-    return {
-        "input_text": text[:TEXT_CAP],
-        "input_hash": content_hash(data) if text else "",
-        "input_size": len(data),
+    fields: dict[str, Any] = {
         "system_prompt": said.joined(heard, "system")[:TEXT_CAP],
         "answers": [answer for one in new for answer in one.answers][: said.CALLS_CAP],
     }
+    if text:
+        data = text.encode("utf-8", "replace")
+        fields |= {"input_text": text[:TEXT_CAP], "input_hash": content_hash(data), "input_size": len(data)}
+    return fields
 
 
 def spoke_fields(spoke: Sequence[said.Message]) -> dict[str, Any]:
     """Give the fields that hold what was said."""
     text = said.joined(spoke)
-    data = text.encode("utf-8", "replace")
-    return {
-        "output_text": text[:TEXT_CAP],
-        "output_hash": content_hash(data) if text else "",
-        "output_size": len(data),
-        "calls": [call for one in spoke for call in one.calls][: said.CALLS_CAP],
-    }
+    fields: dict[str, Any] = {"calls": [call for one in spoke for call in one.calls][: said.CALLS_CAP]}
+    if text:
+        data = text.encode("utf-8", "replace")
+        fields |= {"output_text": text[:TEXT_CAP], "output_hash": content_hash(data), "output_size": len(data)}
+    return fields
 
 
 HEARD = {

@@ -32,7 +32,8 @@ def effective(relatives: Relatives, span_id: str) -> Step | None:
     told = _from_logs(trace, kin)
     if told:
         step = msgspec.structs.replace(step, **told)
-    changes = _from_ancestors(step, relatives.handed_to(span_id))
+    handed = relatives.handed_to(span_id)
+    changes = _from_ancestors(step, handed) if handed or step.framework in NODE_IS_AGENT else {}
     if step.kind == TOOL:
         changes |= _from_calls(trace, step)
     reports = relatives.reports_of(span_id)

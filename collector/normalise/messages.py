@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from collector.normalise.flattened import MESSAGES_CAP, FlatMessage
-from collector.normalise.unwrap import parsed, result, text_of
-from schemas.canonical import canonical, content_hash
-from schemas.step import NAME_CAP, TEXT_CAP, ToolAnswer, ToolCall
+from collector.normalise.repeated_texts import answer_of, arguments_of
+from collector.normalise.unwrap import parsed, text_of
+from schemas.step import NAME_CAP, ToolAnswer, ToolCall
 
 CALLS_CAP = 32
 DEEPEST = 12
@@ -52,7 +52,11 @@ def messages(value: Any, role: str = "", recent: bool = False) -> list[Message]:
 
     With `recent`, those before the model last spoke are left out, except the system's: `newest` gives the same.
     """
-    read = parsed(value)
+    return messages_in(parsed(value), role, recent)
+
+
+def messages_in(read: Any, role: str = "", recent: bool = False) -> list[Message]:
+    """Read messages from a value that is read already; see `messages`."""
     if isinstance(read, str):
         return [Message(role, [read])] if read else []
     if isinstance(read, dict):
@@ -82,7 +86,7 @@ def _from_list(read: list[Any], role: str, recent: bool) -> list[Message]:
         return _from_list([one for item in read for one in item], role, recent)
     if read and _is_block(read[0]) and all(map(_is_block, read)):
         return [message({"content": read}, role)]
-    return _kept(read[-MESSAGES_CAP:], lambda item: _item(item, role), lambda item: item, recent)
+    return _kept(read[-MESSAGES_CAP:], lambda item: _item(item, role), None, recent)
 
 
 def _all_lists(read: list[Any]) -> bool:
@@ -239,16 +243,11 @@ def tool_call(identity: str, name: str, asked: Any) -> ToolCall:
     """Make a tool call; its arguments are canonical, so that equal calls are equal."""
     if asked is None:
         return ToolCall(identity[:NAME_CAP], name[:NAME_CAP])
-    data = canonical(parsed(asked))
-    return ToolCall(identity[:NAME_CAP], name[:NAME_CAP], data.decode()[:TEXT_CAP], content_hash(data))
+    return ToolCall(identity[:NAME_CAP], name[:NAME_CAP], *arguments_of(asked))
 
 
 def _answer(identity: Any, name: Any, body: Any) -> ToolAnswer:
-    read = result(body)
-    data = canonical(read)
-    return ToolAnswer(
-        str(identity or "")[:NAME_CAP], str(name or "")[:NAME_CAP], content_hash(data), text_of(read)[:TEXT_CAP]
-    )
+    return ToolAnswer(str(identity or "")[:NAME_CAP], str(name or "")[:NAME_CAP], *answer_of(body))
 
 
 def flattened(attributes: dict[str, Any], layout: Sequence[FlatMessage], recent: bool = False) -> list[Message]:
@@ -267,24 +266,29 @@ Item = TypeVar("Item")
 
 
 def _kept(
-    items: Sequence[Item], make: Callable[[Item], Message | None], mapping: Callable[[Item], Any], recent: bool
+    items: Sequence[Item], make: Callable[[Item], Message | None], mapping: Callable[[Item], Any] | None, recent: bool
 ) -> list[Message]:
     """Make messages; where only what is recent is asked for, those before the model's last words only if they matter.
 
     A conversation is sent again with every call, so that reading all of it each time costs its square.
+    `mapping` gives an item as a mapping where it is none.
     """
-    if not recent:
-        return [one for item in items if (one := make(item)) is not None]
+    if not recent or len(items) < 2:
+        return [one for one in map(make, items) if one is not None]
     made: list[Message] = []
     end = len(items)
-    while end and not (made and made[-1].role == "assistant"):
+    while end:
         end -= 1
         one = make(items[end])
         if one is not None:
             made.append(one)
+            if one.role == "assistant":
+                break
     made.reverse()
-    earlier = (make(item) for item in items[:end] if not _is_passed_over(mapping(item)))
-    return [*(one for one in earlier if one is not None), *made]
+    if end:
+        matter = [item for item in items[:end] if not _is_passed_over(mapping(item) if mapping else item)]
+        made[:0] = [one for one in map(make, matter) if one is not None]
+    return made
 
 
 def _is_passed_over(item: Any) -> bool:

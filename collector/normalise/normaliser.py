@@ -40,8 +40,8 @@ _encode = msgspec.msgpack.Encoder().encode
 class _Work:
     """What one batch touched in one trace."""
 
-    def __init__(self, tenant: str, trace: TraceState) -> None:
-        self.tenant = tenant
+    def __init__(self, tenant: str, trace_id: str, key: str, trace: TraceState) -> None:
+        self.tenant, self.trace_id, self.key = tenant, trace_id, key
         self.trace = trace
         self.changed: dict[str, bool] = {}
         self.told: set[str] = set()
@@ -52,6 +52,10 @@ class _Work:
         said_before = known is not None and known.arrived and kin.arrived and not kin.facts
         self.trace.put(span_id, kin)
         self.changed[span_id] = self.changed.get(span_id, False) or said_before
+
+
+Touched = dict[tuple[str, bytes], _Work]
+"""What a batch touched, by tenant and trace id."""
 
 
 class Normaliser:
@@ -78,19 +82,19 @@ class Normaliser:
         STAGE_RECORDS.labels(stage=self.group).inc(len(batch.records))
         fresh, changes = self._repeats.fresh(batch.records, batch.now_ns)
         outputs: list[Outgoing] = []
-        work: dict[str, _Work] = {}
+        work: Touched = {}
         links: dict[str, set[tuple[str, str, str]]] = {}
         for record in fresh:
             try:
                 self._take_in(record, state, work, links)
             except DecodeError as error:
                 outputs.append(dead_letter(record, error, self.group))
-        for key, one in work.items():
+        for one in work.values():
             one.trace.last_seen_ns = batch.now_ns
             outputs += self._publish(one)
-            changes += self._traces.changes(key, one.trace, one.changed, one.told)
+            changes += self._traces.changes(one.key, one.trace, one.changed, one.told)
         outputs += (_links(tenant, pairs) for tenant, pairs in links.items())
-        changes += self._traces.expire(state, batch.now_ns, work)
+        changes += self._traces.expire(state, batch.now_ns, {one.key for one in work.values()})
         self._traces.trim()
         self._count()
         return Handled(outputs, changes)
@@ -98,7 +102,11 @@ class Normaliser:
     # --- taking in ---
 
     def _take_in(
-        self, record: Record, state: State, work: dict[str, _Work], links: dict[str, set[tuple[str, str, str]]]
+        self,
+        record: Record,
+        state: State,
+        work: Touched,
+        links: dict[str, set[tuple[str, str, str]]],
     ) -> None:
         tenant = record.headers.get(TENANT_HEADER, DEFAULT_TENANT.encode()).decode("utf-8", "replace")
         if record.topic == OTLP_LOGS:
@@ -115,10 +123,16 @@ class Normaliser:
                         links.setdefault(tenant, set()).update(_linked(span))
 
     def _span(
-        self, span: Any, resource: dict[str, Any], scope: str, tenant: str, state: State, work: dict[str, _Work]
+        self,
+        span: Any,
+        resource: dict[str, Any],
+        scope: str,
+        tenant: str,
+        state: State,
+        work: Touched,
     ) -> bool:
         """Take in a span; returns whether it has to do with agents, so that its links say what belongs together."""
-        one = self._work(tenant, span.trace_id.hex(), state, work)
+        one = self._work(tenant, span.trace_id, state, work)
         span_id, view = span.span_id.hex(), SpanView(span, resource, scope)
         step = read_step(view, tenant, self._state_keys)
         used = step is not None and (step.usage is not None or step.cost_usd is not None)
@@ -126,13 +140,13 @@ class Normaliser:
         one.put(span_id, Kin(view.parent, span.start_time_unix_nano, step, arrived=True, used=used, names=names))
         return step is not None or speaks_of_agents(scope)
 
-    def _log(self, log: Any, tenant: str, state: State, work: dict[str, _Work]) -> None:
+    def _log(self, log: Any, tenant: str, state: State, work: Touched) -> None:
         if len(log.trace_id) != 16 or len(log.span_id) != 8:
             return
         fact = fact_of(log)
         if fact is None:
             return
-        one = self._work(tenant, log.trace_id.hex(), state, work)
+        one = self._work(tenant, log.trace_id, state, work)
         span_id = log.span_id.hex()
         known = one.trace.kin.get(span_id)
         if known is None:
@@ -140,11 +154,12 @@ class Normaliser:
         elif fact not in known.facts:
             one.put(span_id, msgspec.structs.replace(known, facts=[fact]))
 
-    def _work(self, tenant: str, trace_id: str, state: State, work: dict[str, _Work]) -> _Work:
-        key = f"{join_key(tenant)}/{trace_id}"
-        one = work.get(key)
+    def _work(self, tenant: str, trace_id: bytes, state: State, work: Touched) -> _Work:
+        one = work.get((tenant, trace_id))
         if one is None:
-            one = work[key] = _Work(tenant, self._traces.get(key, state))
+            written = trace_id.hex()
+            key = join_key(tenant, written)
+            one = work[tenant, trace_id] = _Work(tenant, written, key, self._traces.get(key, state))
         return one
 
     # --- publishing ---
@@ -159,7 +174,8 @@ class Normaliser:
                 self._renew(one, span_id, step, by_run)
         for run_id, encoded in by_run.items():
             headers = {TENANT_HEADER: one.tenant.encode()}
-            yield Outgoing(AGENT_STEPS, join_key(one.tenant, run_id), join_steps(encoded), headers)
+            key = one.key if run_id == one.trace_id else join_key(one.tenant, run_id)
+            yield Outgoing(AGENT_STEPS, key, join_steps(encoded), headers)
 
     def _renew(self, one: _Work, span_id: str, step: Step, by_run: dict[str, list[bytes]]) -> None:
         """Add a step to what is published of its run, unless that was told already."""

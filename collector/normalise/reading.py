@@ -83,9 +83,11 @@ class _Reader:
         self.dialect = shape.dialect
         self.own = self.dialect.read(view)
         self.state_keys = state_keys
+        self._input_read: Any = None
         self.found = shape.find(view.attributes)
-        metadata = parsed(view.attributes.get("metadata"))
-        self.metadata: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
+        metadata = view.attributes.get("metadata")
+        read = parsed(metadata) if metadata is not None else None
+        self.metadata: dict[str, Any] = read if isinstance(read, dict) else {}
 
     def step(self) -> Step:
         """Put the step together. What is empty is left out: a field costs as much as it says."""
@@ -129,14 +131,14 @@ class _Reader:
 
     def _names(self, fields: dict[str, Any]) -> None:
         fields["agent"] = self._agent()
+        found, own, metadata = self.found, self.own, self.metadata
         for field, source in NAMES:
-            text = self._text(source)
-            if text:
-                fields[field] = text
+            if source in found or source in own or metadata:
+                fields[field] = self._text(source)
         if self.kind == TOOL:
             tool = fields["tool"] = self._tool_name()
             fields["tool_call_id"] = self._text("tool_call_id")
-            if tool.startswith(TRANSFER_TOOL) and "transfer_to" not in fields:
+            if tool.startswith(TRANSFER_TOOL) and not fields.get("transfer_to"):
                 fields["transfer_to"] = self._transferred_to(tool)
         fields["acknowledged"] = _boolean(self.view.attributes.get("acknowledged"))
 
@@ -179,16 +181,18 @@ class _Reader:
     # --- model calls ---
 
     def _model_call(self, fields: dict[str, Any]) -> None:
-        provider, limit = self._text("provider"), self.found.get("max_tokens")
-        if provider and provider not in FRAMEWORK_PROVIDERS:
-            fields["provider"] = provider
-        fields["model"] = self._text("model")
-        if self.kind == LLM:
+        found, limit = self.found, self.found.get("max_tokens")
+        if "provider" in found:
+            provider = self._text("provider")
+            fields["provider"] = "" if provider in FRAMEWORK_PROVIDERS else provider
+        if "model" in found:
+            fields["model"] = self._text("model")
+        if self.kind == LLM and "response_id" in found:
             fields["response_id"] = self._text("response_id")
-        if "finish" in self.found:
-            fields["finish"] = self._finish(self.found["finish"])
-        fields["usage"] = usage_of(self.found, self.dialect, self.own)
-        fields["cost_usd"] = amount(self.own.get("cost", self.found.get("cost")))
+        if "finish" in found:
+            fields["finish"] = self._finish(found["finish"])
+        fields["usage"] = usage_of(found, self.dialect, self.own)
+        fields["cost_usd"] = amount(self.own.get("cost", found.get("cost")))
         if type(limit) is int and 0 < limit < 2**31:
             fields["max_tokens"] = limit
 
@@ -228,10 +232,15 @@ class _Reader:
     def _heard(self) -> list[said.Message]:
         if self.shape.heard:
             return [*self._system(), *said.flattened(self.view.attributes, self.shape.heard, recent=True)]
-        value = self.found.get("input")
-        if value is not None:
-            return [*self._system(), *said.messages(value, "user", recent=True)]
+        if "input" in self.found:
+            return [*self._system(), *said.messages_in(self._input(), "user", recent=True)]
         return [*self._system(), *heard_in(self.view.events)]
+
+    def _input(self) -> Any:
+        """Read what came in, once: a graph's node has its state there too."""
+        if self._input_read is None:
+            self._input_read = parsed(self.found["input"])
+        return self._input_read
 
     def _system(self) -> list[said.Message]:
         value = self.found.get("system_prompt")
@@ -261,7 +270,8 @@ class _Reader:
         """Read the state that a graph hands to a node, where the dialect says which attribute that is."""
         get = self.view.attributes.get
         if self.metadata.get("langgraph_node"):
-            read = parsed(get("input.value"))
+            value = get("input.value")
+            read = self._input() if value is not None and value is self.found.get("input") else parsed(value)
         elif get("langsmith.metadata.langgraph_node"):
             read = parsed(get("gen_ai.prompt"))
         elif get("traceloop.association.properties.langgraph_node"):

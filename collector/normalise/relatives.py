@@ -22,7 +22,7 @@ class Relatives:
 
     def __init__(self, trace: TraceState) -> None:
         self.trace = trace
-        self._handed: dict[str, Mapping[str, str]] = {}
+        self._handed_on: dict[str, Mapping[str, str]] = {}
         self._reports: dict[str, Sequence[str]] = {}
 
     def reports_of(self, span_id: str) -> Sequence[str]:
@@ -34,22 +34,27 @@ class Relatives:
 
     def handed_to(self, span_id: str) -> Mapping[str, str]:
         """Give what a span's ancestors hand down to it: of each field what the nearest says."""
-        kin = self.trace.kin[span_id]
-        climbed: list[tuple[str, Kin]] = []
-        on_the_way = set()
-        while kin.parent and span_id not in self._handed:
-            above = self.trace.kin.get(kin.parent)
+        parent = self.trace.kin[span_id].parent
+        handed = self._handed_on.get(parent)
+        return self._handed_by(parent, span_id) if handed is None else handed
+
+    def _handed_by(self, above_id: str, span_id: str) -> Mapping[str, str]:
+        """Climb from a parent as far as nobody did before, and hand down from there."""
+        known, climbed, on_the_way = self._handed_on, [], {span_id}
+        while above_id and above_id not in known:
+            above = self.trace.kin.get(above_id)
             if above is None or not above.arrived:
+                known[above_id] = NOTHING
                 break
-            if span_id in on_the_way:
-                return self._handed_in_a_circle(climbed[0][0])
-            on_the_way.add(span_id)
-            climbed.append((span_id, above))
-            span_id, kin = kin.parent, above
-        handed = self._handed.get(span_id, NOTHING)
-        for below, above in reversed(climbed):
+            if above_id in on_the_way:
+                return self._handed_in_a_circle(span_id)
+            on_the_way.add(above_id)
+            climbed.append((above_id, above))
+            above_id = above.parent
+        handed = known.get(above_id, NOTHING)
+        for above_id, above in reversed(climbed):
             own = _says(above)
-            handed = self._handed[below] = {**handed, **own} if own else handed
+            handed = known[above_id] = {**handed, **own} if own else handed
         return handed
 
     def _handed_in_a_circle(self, span_id: str) -> Mapping[str, str]:
@@ -62,14 +67,18 @@ class Relatives:
     def touched_by(self, changed: Mapping[str, bool]) -> set[str]:
         """List the spans whose step may be another now that these are known; True where one said otherwise before."""
         touched = set(changed)
+        trace = self.trace
         for span_id, anew in changed.items():
-            touched.update(self.trace.descendants(span_id) if anew else self._given_something(span_id, changed))
-            touched.update(self._above(span_id))
+            if span_id in trace.children:
+                touched.update(trace.descendants(span_id) if anew else self._given_something(span_id, changed))
+            if trace.kin[span_id].parent in trace.kin:
+                touched.update(self._above(span_id))
             touched.update(self._same_calls(span_id))
-        touched.update(self.trace.newly_covered)
-        self.trace.newly_covered.clear()
+        touched.update(trace.newly_covered)
+        trace.newly_covered.clear()
         for one in tuple(touched):
-            touched.update(self.reports_of(one))
+            if len(reports := self.reports_of(one)) > 1:
+                touched.update(reports)
         return touched
 
     def _given_something(self, span_id: str, changed: Mapping[str, bool]) -> Iterable[str]:
@@ -109,8 +118,12 @@ class Relatives:
         trace, step = self.trace, self.trace.kin[span_id].step
         told = list(trace.told.get(span_id, ()))
         if step is not None:
-            told += [step.tool_call_id, *(call.id for call in step.calls), *(one.id for one in step.answers)]
-            yield from trace.by_response.get(step.response_id, ())
+            if step.tool_call_id:
+                told.append(step.tool_call_id)
+            if step.calls or step.answers:
+                told += [*(call.id for call in step.calls), *(answer.id for answer in step.answers)]
+            if step.response_id:
+                yield from trace.by_response.get(step.response_id, ())
         for call_id in told:
             yield from trace.by_call.get(call_id, ())
 

@@ -163,6 +163,8 @@ class TraceState:
                 siblings.pop(span_id, None)
                 if not siblings:
                     del self.children[kin.parent]
+                    if kin.parent not in self.kin:
+                        self.covered.discard(kin.parent)
             self.told.pop(span_id, None)
             for index, key in self._entries.pop(span_id, ()):
                 index[key].remove(span_id)

@@ -1,0 +1,112 @@
+"""What a span costs does not depend on how deep its trace is, and a trace takes no more than its bytes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hand_written import span, text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from normaliser_drive import NormaliserDrive
+
+from collector.normalise import relatives, trace_state
+from collector.normalise.trace_state import Kin, TraceState
+from schemas.metrics import NORMALISER_EVICTED
+from schemas.step import Step
+
+TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "f"}
+KINDS: tuple[dict[str, object], ...] = (
+    {},
+    {"session.id": "s"},
+    {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "a", "gen_ai.conversation.id": "c"},
+    {"gen_ai.operation.name": "chain", "gen_ai.workflow.name": "w"},
+    {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 3},
+    {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.response.id": "r", "user.id": "u"},
+    {**TOOL, "gen_ai.tool.call.id": "t"},
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 11), st.sampled_from(range(len(KINDS))), st.sampled_from(("one", "other"))),
+        min_size=2,
+        max_size=12,
+    ),
+    st.randoms(use_true_random=False),
+    st.integers(1, 4),
+)
+def test_trees_of_any_shape_read_the_same_in_any_order(
+    shape: list[tuple[int, int, str]], random: object, size: int
+) -> None:
+    spans = [
+        span(number, f"span {number}", KINDS[kind], scope=scope, parent=parent if parent != number else 0)
+        for number, (parent, kind, scope) in enumerate(shape, start=1)
+    ]
+    straight = NormaliserDrive()
+    straight.send(*spans)
+    random.shuffle(spans)  # type: ignore[attr-defined]  # hypothesis' Random
+    drive = NormaliserDrive()
+    for at in range(0, len(spans), size):
+        drive.send(*spans[at : at + size])
+        drive.restart()
+    assert [_told(step) for step in drive.steps()] == [_told(step) for step in straight.steps()]
+
+
+def _told(step: Step) -> Step:
+    return msgspec.structs.replace(step, revision=0)
+
+
+def test_a_deep_chain_that_comes_child_first_is_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = 0
+    says = relatives._says
+
+    def counted(kin: Kin) -> object:
+        nonlocal looked_at
+        looked_at += 1
+        return says(kin)
+
+    monkeypatch.setattr(relatives, "_says", counted)
+    drive, depth = NormaliserDrive(), 300
+    for number in range(depth, 0, -1):
+        named = {"gen_ai.conversation.id": "c"} if number == 1 else {}
+        drive.send(span(number, "f", {**TOOL, **named}, parent=number - 1))
+    assert {step.conversation_id for step in drive.steps()} == {"c"}
+    assert looked_at < 12 * depth
+
+
+def test_a_trace_takes_no_more_than_its_bytes_and_what_goes_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_state, "TRACE_BYTES", 100_000)
+    counter = NORMALISER_EVICTED.labels(what="step", reason="bytes")
+    before, drive = counter._value.get(), NormaliserDrive()
+    for number in range(2, 60):
+        result = {"gen_ai.tool.call.result": f"{number}" + "x" * 7_000}
+        drive.send(span(number, "f", {**TOOL, **result}, parent=1))
+    held = sum(len(value) for (store, _), (value, _) in drive.state.rows.items() if store in ("kin", "told"))
+    assert held < 120_000
+    assert counter._value.get() > before + 30
+    assert all(step.result for step in drive.steps())
+
+
+def test_what_is_published_again_writes_its_revision_not_its_content() -> None:
+    drive = NormaliserDrive()
+    result = {"gen_ai.tool.call.result": text({"pages": ["x" * 5_000]})}
+    drive.send(span(2, "f", {**TOOL, **result}, parent=1))
+    (kin,) = (row for (store, _), row in drive.state.rows.items() if store == "kin")
+    drive.send(span(1, "invoke_agent a", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "a"}))
+    assert kin in drive.state.rows.values()
+    assert [len(value) < 20 for (store, _), (value, _) in drive.state.rows.items() if store == "told"] == [True]
+    drive.restart()
+    drive.send(span(3, "f", TOOL, parent=1))
+    assert {step.agent for step in drive.steps()} == {"a"}
+    assert [step.revision for step in drive.steps()] == [0, 1, 0]
+
+
+def test_what_is_forgotten_leaves_no_index_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_state, "KIN_SPANS", 5)
+    trace = TraceState()
+    for number in range(50):
+        trace.put(f"{number}", Kin(f"{number + 1}", number, arrived=True, used=True))
+        list(trace.forget_oldest())
+    assert len(trace.children) <= 6
+    assert len(trace.covered) <= 6
