@@ -1,51 +1,60 @@
-"""Runs every `bench_*.py` of this folder and prints its figures as a table."""
+"""Runs every `bench_*.py` of this folder: figures beside their targets and beside what this machine did before."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import inspect
-import json
-import os
-import platform
 import sys
-import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from . import Figure
+from . import Figure, history, report
+from .targets import TARGETS
 
 FOLDER = Path(__file__).parent
+NAMES = sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
 
 
 def main() -> int:
-    """Measure what is named, or all of it."""
-    names = sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
+    """Measure what is named, or all of it; 1 where a figure is not what it is to be."""
+    options = _options()
+    progress = Console(stderr=True)
+    figures = [figure for name in options.only or NAMES for figure in _measured(name, progress)]
+    before = history.latest(options.history)
+    history.append(options.history, figures)
+    if options.format == "json":
+        print(report.as_json(history.machine(), figures, before))
+    else:
+        _print(report.table(history.machine(), figures, before))
+    progress.print(f"kept in {options.history}", style="dim", soft_wrap=True)
+    if not options.only:
+        for what in TARGETS.keys() - {what for what, _, _ in figures}:
+            progress.print(f"not measured: {what}", style="red")
+    return int(any(what in TARGETS and not TARGETS[what].met(value) for what, value, _ in figures))
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("only", nargs="*", help=f"which: {', '.join(names)}")
-    parser.add_argument("--history", type=Path, help="append the figures to this file, one JSON object a line")
-    parser.add_argument("--minutes", type=float, help="how long the whole pipeline is loaded (default: half a minute)")
-    options = parser.parse_args()
+    parser.add_argument("only", nargs="*", metavar="name", choices=[*NAMES, []], help=f"which: {', '.join(NAMES)}")
+    parser.add_argument("--history", type=Path, default=history.default_file(), help="where figures are kept")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    return parser.parse_args()
+
+
+def _measured(name: str, progress: Console) -> list[Figure]:
+    with progress.status(f"measuring {name}"):
+        figures: list[Figure] = importlib.import_module(f"tests.benchmarks.bench_{name}").run()
+    progress.print(f"measured {name}", style="dim")
+    return figures
+
+
+def _print(table: Table) -> None:
     console = Console()
-    table = Table(title=f"{os.cpu_count()} cores, Python {platform.python_version()}", box=None, title_justify="left")
-    for title, justify in (("what", "left"), ("figure", "right"), ("unit", "left")):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]  # rich's literal type
-    measured: list[Figure] = []
-    for name in options.only or names:
-        with console.status(f"measuring {name}"):
-            run = importlib.import_module(f"tests.benchmarks.bench_{name}").run
-            lasting = options.minutes is not None and "minutes" in inspect.signature(run).parameters
-            measured += run(minutes=options.minutes) if lasting else run()
-    for what, figure, unit in measured:
-        table.add_row(what, f"{figure:,.0f}" if figure >= 100 else f"{figure:,.2f}", unit)
+    if not console.is_terminal:
+        console.width = 180
     console.print(table)
-    if options.history:
-        entry = {"at": time.time(), "cores": os.cpu_count(), "figures": measured}
-        with options.history.open("a", encoding="utf-8") as history:
-            history.write(json.dumps(entry) + "\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,41 +1,34 @@
-"""Both doors down to the durable bus, the server in a process of its own: spans per second of its CPU time."""
+"""Both doors down to the durable bus: spans per second of the server's CPU time, and Rotel's beside them.
+
+Every run has a server of its own, of ours and of Rotel in turn, and the same requests, no two alike, from the same
+senders. Rotel has a blackhole behind it, which is less than a durable bus.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import http.client
-import json
-import random
-import resource
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import grpc
-from google.protobuf.json_format import MessageToDict
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.admission import Admission
-from collector.bus.embedded import EmbeddedBus
-from collector.receivers.intake import Intake
-from collector.receivers.otlp import OtlpReceiver
-from collector.receivers.otlp_config import GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols
-
-from . import Figure
+from . import Figure, peer_rotel
+from .otlp_json import as_json
+from .receiving_servers import Server, receiver, rotel
+from .span_requests import FEW, MANY, SpanRequests
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-ANY_PORT = "127.0.0.1:0"
-SPANS_A_CASE = 40_000
+SPANS_A_RUN = 40_000
+RUNS = 3
 SENDERS = 4
 WARM_REQUESTS = 8
-WORDS = [
-    f"{first}{second}" for first in ("plan", "book", "find", "price", "route") for second in ("s", "ing", "er", "ed")
-]
+HTTP_TYPES = {"HTTP": "application/x-protobuf", "HTTP with JSON": "application/json"}
 
 
 class Case(NamedTuple):
@@ -45,129 +38,101 @@ class Case(NamedTuple):
     batch: int
     traces: int
     partitions: int = 1
+    attributes: tuple[tuple[str, int], ...] = MANY
 
     def __str__(self) -> str:
         """Say it in words."""
+        return f"{self.sent}, {self.partitions} partitions"
+
+    @property
+    def sent(self) -> str:
+        """Say in words what is sent."""
         spread = "one span a trace" if self.traces == self.batch else f"{self.traces} traces"
-        return f"{self.door}, {self.batch} spans of 1 kB a request, {spread}, {self.partitions} partitions"
+        few = ", few attributes" if self.attributes is FEW else ""
+        return f"{self.door}, {self.batch} spans of 1 kB a request, {spread}{few}"
 
 
 CASES = (
-    Case("gRPC", 100, 20),
     Case("gRPC", 500, 20),
+    Case("gRPC", 100, 20),
     Case("HTTP", 500, 20),
+    Case("gRPC", 500, 20, attributes=FEW),
+    Case("gRPC", 100, 20, attributes=FEW),
     Case("HTTP with JSON", 500, 20),
     Case("gRPC", 500, 20, 12),
     Case("gRPC", 500, 500, 12),
+    Case("gRPC", 100, 100, 12),
+    Case("HTTP", 500, 500, 12),
 )
+BESIDE_ROTEL = CASES[:5]
+"""Partitions are nothing to a blackhole, and Rotel answers JSON with less leniency."""
 
 
 def run() -> list[Figure]:
-    """Measure every case with a fresh server."""
-    return [(f"receiver to durable bus, {case}", _spans_per_cpu_second(case), "spans/CPU-s") for case in CASES]
+    """Measure every case."""
+    agent = _rotel()
+    return [figure for case in CASES for figure in _figures(case, agent if case in BESIDE_ROTEL else None)]
 
 
-def _spans_per_cpu_second(case: Case) -> float:
-    bodies = [_request(number, case) for number in range(SPANS_A_CASE // case.batch)]
-    with _server(case.partitions) as (ports, cpu_seconds), _sender(case, ports) as send:
+def _rotel() -> Path | None:
+    try:
+        return peer_rotel.rotel_agent()
+    except peer_rotel.NoRotel as missing:
+        print(f"going on without Rotel: {missing}", file=sys.stderr)
+        return None
+
+
+def _figures(case: Case, agent: Path | None) -> Iterator[Figure]:
+    ours, theirs = [], []
+    for _ in range(RUNS):
+        ours.append(_spans_per_cpu_second(case, receiver(case.partitions)))
+        if agent is not None:
+            theirs.append(_spans_per_cpu_second(case, rotel(agent)))
+    yield f"receiver to durable bus, {case}", max(ours), "spans/CPU-s"
+    yield f"  median of {RUNS}, {case}", median(ours), "spans/CPU-s"
+    if theirs:
+        yield f"Rotel to a blackhole, {case.sent}", max(theirs), "spans/CPU-s"
+        yield f"  median of {RUNS}, Rotel, {case.sent}", median(theirs), "spans/CPU-s"
+
+
+def _spans_per_cpu_second(case: Case, started: AbstractContextManager[Server]) -> float:
+    bodies = _bodies(case.door.endswith("JSON"), SpanRequests(case.batch, case.traces, case.attributes))
+    with started as server, _sender(case.door, server) as send:
         for body in bodies[:WARM_REQUESTS]:
             send(body)
-        begun = cpu_seconds()
+        begun = server.cpu_seconds()
         with ThreadPoolExecutor(SENDERS) as senders:
-            sent = sum(senders.map(send, bodies[WARM_REQUESTS:]))
-        return sent * case.batch / (cpu_seconds() - begun)
+            taken = sum(senders.map(send, bodies[WARM_REQUESTS:]))
+        used = server.cpu_seconds() - begun
+    if taken != len(bodies) - WARM_REQUESTS:
+        raise RuntimeError(f"{len(bodies) - WARM_REQUESTS - taken} requests were refused: {case}")
+    return taken * case.batch / used
 
 
-def _request(number: int, case: Case) -> bytes:
-    """Make a request of spans of about 1 kB whose texts are not all the same."""
-    chance = random.Random(number)  # noqa: S311  # no secret
-    request = ExportTraceServiceRequest()
-    scope = request.resource_spans.add().scope_spans.add()
-    for index in range(case.batch):
-        trace = number * case.traces + index % case.traces + 1
-        span = scope.spans.add(
-            trace_id=(trace * 0x9E3779B97F4A7C15 % 2**128).to_bytes(16, "big"),
-            span_id=(number * case.batch + index + 1).to_bytes(8, "big"),
-            name="execute_tool search",
-            start_time_unix_nano=1_800_000_000_000_000_000 + index,
-            end_time_unix_nano=1_800_000_000_001_000_000 + index,
-        )
-        for key, words in (
-            ("gen_ai.tool.name", 1),
-            ("gen_ai.tool.call.arguments", 30),
-            ("gen_ai.tool.call.result", 90),
-        ):
-            span.attributes.add(key=key).value.string_value = " ".join(chance.choices(WORDS, k=words))
-    if case.door.endswith("JSON"):
-        return _as_json(request)
-    return request.SerializeToString()
-
-
-def _as_json(request: ExportTraceServiceRequest) -> bytes:
-    document = MessageToDict(request)
-    for original, span in zip(
-        request.resource_spans[0].scope_spans[0].spans,
-        document["resourceSpans"][0]["scopeSpans"][0]["spans"],
-        strict=True,
-    ):
-        span.update(traceId=original.trace_id.hex(), spanId=original.span_id.hex())
-    return json.dumps(document).encode()
+@cache
+def _bodies(in_json: bool, requests: SpanRequests) -> Sequence[bytes]:
+    write = as_json if in_json else type(requests.request(0)).SerializeToString
+    return [write(requests.request(number)) for number in range(SPANS_A_RUN // requests.batch)]
 
 
 @contextmanager
-def _sender(case: Case, ports: dict[str, str]) -> Iterator[Callable[[bytes], int]]:
-    if case.door == "gRPC":
-        with grpc.insecure_channel(ports["otlp grpc"]) as channel:
+def _sender(door: str, server: Server) -> Iterator[Callable[[bytes], bool]]:
+    """Give what sends a request and tells whether it was taken; safe in several threads."""
+    if door == "gRPC":
+        with grpc.insecure_channel(server.grpc) as channel:
             call: Any = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
-            yield lambda body: len([call(body)])
+            yield lambda body: call(body) == b""
         return
-    kind = "application/json" if case.door.endswith("JSON") else "application/x-protobuf"
-    free = [http.client.HTTPConnection(ports["otlp http"], timeout=30) for _ in range(SENDERS)]
+    free = [http.client.HTTPConnection(server.http, timeout=30) for _ in range(SENDERS)]
 
-    def post(body: bytes) -> int:
+    def post(body: bytes) -> bool:
         connection = free.pop()
-        connection.request("POST", "/v1/traces", body, {"Content-Type": kind})
+        connection.request("POST", "/v1/traces", body, {"Content-Type": HTTP_TYPES[door]})
         answer = connection.getresponse()
         answer.read()
         free.append(connection)
-        return int(answer.status == 200)
+        return answer.status == 200
 
     yield post
     for connection in free:
         connection.close()
-
-
-@contextmanager
-def _server(partitions: int) -> Iterator[tuple[dict[str, str], Callable[[], float]]]:
-    """Start this module as a server; it says its ports, and then its CPU seconds for each line it reads."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tests.benchmarks.bench_receiver", folder, str(partitions)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            asked, said = process.stdin, process.stdout
-            if asked is None or said is None:
-                raise RuntimeError("the server has no pipes")
-
-            def cpu_seconds() -> float:
-                print(file=asked, flush=True)
-                return float(said.readline())
-
-            yield json.loads(said.readline()), cpu_seconds
-            asked.close()
-
-
-async def serve(folder: Path, partitions: int) -> None:
-    """Receive until standard input ends."""
-    bus = EmbeddedBus(folder, partitions)
-    protocols = Protocols(grpc=GrpcConfig(endpoint=ANY_PORT), http=HttpConfig(endpoint=ANY_PORT))
-    receiver = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), Intake(bus, Admission(8 << 30)))
-    await receiver.start()
-    print(json.dumps(dict(receiver.doors())), flush=True)
-    while await asyncio.to_thread(sys.stdin.readline):
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        print(used.ru_utime + used.ru_stime, flush=True)
-    await receiver.stop(1)
-    bus.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))
