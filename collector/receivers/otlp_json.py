@@ -30,6 +30,7 @@ INTEGER_BITS = {
 FLOATS = frozenset({FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT})
 ENUM_RANGE = INTEGER_BITS[FieldDescriptor.CPPTYPE_INT32]
 LONGEST_NUMBER = 64
+ATTRIBUTES, ATTRIBUTE_DEPTH = "opentelemetry.proto.common.v1.KeyValue", 2
 URL_SAFE = str.maketrans("-_", "+/")
 
 LARGE_BYTES, BYTES_A_PART = 2 * 1024 * 1024, 4
@@ -39,11 +40,12 @@ Reader = Callable[[Any], Any]
 
 
 class Known(NamedTuple):
-    """A field as JSON is read into it; `read` is None for messages."""
+    """A field as JSON is read into it; `read` is None for messages. `attributes`: it is a list of keys and values."""
 
     name: str
     repeated: bool
     read: Reader | None
+    attributes: bool = False
 
 
 class Wrong(Exception):  # noqa: N818  # it becomes Malformed once the path is known
@@ -93,7 +95,7 @@ def _fill(message: Any, value: Any, depth: int) -> None:
 
 def _set(message: Any, field: Known, item: Any, depth: int) -> None:
     if field.repeated:
-        _extend(getattr(message, field.name), field.read, item, depth)
+        _extend(getattr(message, field.name), field, item, depth)
     elif field.read is None:
         target = getattr(message, field.name)
         target.SetInParent()
@@ -112,10 +114,13 @@ def _set_scalar(message: Any, name: str, read: Reader, item: Any) -> None:
         message.double_value = float(item)
 
 
-def _extend(target: Any, read: Reader | None, items: Any, depth: int) -> None:
+def _extend(target: Any, field: Known, items: Any, depth: int) -> None:
     if not isinstance(items, list):
         raise Wrong("must be a list")
+    read, add = field.read, target.add if field.attributes and depth > ATTRIBUTE_DEPTH else None
     for number, item in enumerate(items):
+        if add is not None and _added(add, item):
+            continue
         try:
             if read is None:
                 _fill(target.add(), item, depth - 1)
@@ -123,6 +128,22 @@ def _extend(target: Any, read: Reader | None, items: Any, depth: int) -> None:
                 target.append(_read(read, item))
         except Wrong as wrong:
             raise wrong.within(f"[{number}]") from None
+
+
+def _added(add: Callable[[], Any], item: Any) -> bool:
+    """Read an attribute the short way where it is a text and written as nearly all are; False leaves it to `_fill`."""
+    if not isinstance(item, dict) or len(item) != 2:
+        return False
+    key, value = item.get("key"), item.get("value")
+    if not isinstance(key, str) or not isinstance(value, dict) or len(value) != 1:
+        return False
+    text = value.get("stringValue")
+    if not isinstance(text, str):
+        return False
+    attribute = add()
+    attribute.key = key
+    attribute.value.string_value = text
+    return True
 
 
 def _read(read: Reader, item: Any) -> Any:
@@ -139,8 +160,10 @@ def _read(read: Reader, item: Any) -> Any:
 def _known(descriptor: Descriptor) -> dict[str, Known]:
     names: dict[str, Known] = {}
     for field in descriptor.fields:
-        read = None if field.message_type is not None else _reader(field)
-        names[field.name] = names[field.json_name] = Known(field.name, field.is_repeated, read)
+        kind = field.message_type
+        attributes = kind is not None and kind.full_name == ATTRIBUTES and field.is_repeated
+        read = None if kind is not None else _reader(field)
+        names[field.name] = names[field.json_name] = Known(field.name, field.is_repeated, read, attributes)
     return names
 
 

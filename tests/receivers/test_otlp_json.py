@@ -140,3 +140,32 @@ def test_any_json_is_read_or_refused(value: Any) -> None:
         )
     except Malformed:
         return
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.text(),
+    st.integers(-3, 3),
+    st.fixed_dictionaries(
+        {},
+        optional={"stringValue": st.one_of(st.text(), st.none(), st.integers(-9, 9)), "intValue": st.integers(-9, 9)},
+    ),
+)
+ATTRIBUTES = st.lists(
+    st.fixed_dictionaries({}, optional={"key": st.one_of(st.text(), st.none(), st.integers(-9, 9)), "value": VALUES})
+)
+
+
+@given(ATTRIBUTES)
+def test_the_short_way_for_attributes_reads_what_the_long_way_reads(attributes: list[dict[str, object]]) -> None:
+    """An unknown member is ignored, and an attribute with one goes the long way."""
+    long_way = [{**attribute, "unknown": 1} for attribute in attributes]
+    assert _read(attributes) == _read(long_way)
+
+
+def _read(attributes: list[dict[str, object]]) -> bytes | str:
+    body = orjson.dumps({"resourceSpans": [{"resource": {"attributes": attributes}}]})
+    try:
+        return from_json(ExportTraceServiceRequest, body).SerializeToString()
+    except Malformed as malformed:
+        return malformed.reason
