@@ -13,7 +13,7 @@ from config.sources import dump
 
 
 def make_key(tenant: str, format_: str) -> int:
-    """Print a new key and its entry; returns the exit status."""
+    """Print a new key on standard error, and its entry for a file; returns the exit status."""
     key = new_key()
     return _print(key, _entry(tenant, key), format_)
 
@@ -44,6 +44,6 @@ def _print(key: str, entry: dict[str, str], format_: str) -> int:
         typer.echo(orjson.dumps({**({"key": key} if key else {}), **entry}).decode())
         return 0
     if key:
-        typer.echo(f"# the key, told this once: {key}")
+        typer.echo(f"the key, told this once: {key}", err=True)
     typer.echo(dump({"extensions": {"api_keys": {"keys": [entry]}}}), nl=False)
     return 0

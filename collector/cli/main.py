@@ -200,9 +200,9 @@ def policies_show(config: Config = None, set_: Set = None, data_dir: DataDir = N
 
 @keys_app.command(name="new")
 def keys_new(tenant: Tenant = "default", format_: EntryFormat = "yaml") -> None:
-    """Make an API key: prints it this once, and its hash as it goes into the configuration.
+    """Make an API key: told this once on standard error, its hash for the configuration on standard output.
 
-    Example: tracemend keys new --tenant acme
+    Example: tracemend keys new --tenant acme > keys.yaml
     """
     from collector.cli.keys import make_key
 

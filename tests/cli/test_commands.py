@@ -101,6 +101,14 @@ def test_a_key_is_made_with_the_entry_that_lets_it_in(tmp_path: Path) -> None:
     assert tracemend("validate", "--config", str(entry)).returncode == 0
 
 
+def test_a_new_key_is_in_no_file_that_its_entry_goes_to() -> None:
+    done = tracemend("keys", "new", "--tenant", "acme")
+    key = done.stderr.split()[-1]
+    assert key.startswith("tm_")
+    assert "hash: sha256:" in done.stdout
+    assert key not in done.stdout
+
+
 def test_a_key_that_could_be_guessed_is_not_hashed() -> None:
     done = subprocess.run([*COMMAND, "keys", "hash"], input="secret", capture_output=True, text=True, check=False)
     assert done.returncode == 2
