@@ -5,6 +5,7 @@ Memory is bounded: the last `WAITING_STEPS` steps of a trace keep their content,
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 import msgspec
@@ -46,14 +47,15 @@ class TraceState:
     """The spans of one trace, by span id. Owned by the normaliser's thread."""
 
     def __init__(self) -> None:
-        self.kin: dict[str, Kin] = {}
+        # Ordered dicts, since a dict looks for its first key through all that were deleted before it.
+        self.kin: OrderedDict[str, Kin] = OrderedDict()
         self.children: dict[str, dict[str, None]] = {}
         self.covered: set[str] = set()
         self.by_call: dict[str, list[str]] = {}
         self.by_response: dict[str, list[str]] = {}
         self.told: dict[str, dict[str, None]] = {}
         self._entries: dict[str, list[tuple[dict[str, list[str]], str]]] = {}
-        self.waiting: dict[str, None] = {}
+        self.waiting: OrderedDict[str, None] = OrderedDict()
         self.newly_covered: list[str] = []
         self.sizes: dict[str, int] = {}
         self.size = 0
@@ -139,8 +141,7 @@ class TraceState:
         """Let the oldest steps be final beyond what may wait; gives their span ids and why."""
         while self.waiting and (len(self.waiting) > WAITING_STEPS or self.size > TRACE_BYTES):
             reason = "cap" if len(self.waiting) > WAITING_STEPS else "bytes"
-            span_id = next(iter(self.waiting))
-            del self.waiting[span_id]
+            span_id, _ = self.waiting.popitem(last=False)
             kin = self.kin.get(span_id)
             if kin is not None:
                 kin.step, kin.final = slim(kin.step), True
@@ -148,12 +149,11 @@ class TraceState:
                 self.weigh(span_id, SLIM_BYTES)
                 yield span_id, reason
 
-    def forget_oldest(self) -> Iterator[tuple[str, str]]:
-        """Forget the kinship of the oldest spans beyond what is kept; gives their span ids and why."""
+    def forget_oldest(self) -> Iterator[tuple[str, Kin, str]]:
+        """Forget the kinship of the oldest spans beyond what is kept; gives span ids, what they were, and why."""
         while self.kin and (len(self.kin) > KIN_SPANS or self.size > TRACE_BYTES):
             reason = "cap" if len(self.kin) > KIN_SPANS else "bytes"
-            span_id = next(iter(self.kin))
-            kin = self.kin.pop(span_id)
+            span_id, kin = self.kin.popitem(last=False)
             self.size -= self.sizes.pop(span_id, 0)
             self.children.pop(span_id, None)
             self.covered.discard(span_id)
@@ -170,7 +170,7 @@ class TraceState:
                 index[key].remove(span_id)
                 if not index[key]:
                     del index[key]
-            yield span_id, reason
+            yield span_id, kin, reason
 
 
 def slim(step: Step | None) -> Step | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
@@ -13,7 +13,9 @@ from schemas.metrics import NORMALISER_EVICTED
 
 KIN, TOLD, TRACES = "kin", "told", "traces"
 """Stores: what a span said, the last revision of its step where that is newer, and when a trace is let go."""
-IN_MEMORY = 2_000
+IN_MEMORY = 20_000
+"""Traces held in memory at most, and their bytes as they are stored; the others are read again when they speak."""
+IN_MEMORY_BYTES = 134_217_728
 WAIT_NS = 1_800_000_000_000
 """How long after its last span a trace may still learn something (bus time)."""
 LIVE_CAP = 100_000
@@ -32,12 +34,16 @@ class Traces:
 
     def __init__(self, live_cap: int = LIVE_CAP) -> None:
         self._held: OrderedDict[str, TraceState] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+        self._held_bytes = 0
         self._live_cap = live_cap
         self._live = 0
 
     def forget(self, state: State) -> None:
         """Drop the cache and count what is committed."""
         self._held.clear()
+        self._sizes.clear()
+        self._held_bytes = 0
         self._live = state.count(TRACES)
 
     def get(self, key: str, state: State) -> TraceState:
@@ -46,6 +52,7 @@ class Traces:
         if trace is None:
             self._live += state.get(TRACES, key) is None
             trace = self._held[key] = _load(key, state)
+            self._weigh(key, trace.size)
         self._held.move_to_end(key)
         return trace
 
@@ -66,13 +73,18 @@ class Traces:
             if span_id not in rows:
                 kin = trace.kin[span_id]
                 yield StateChange(TOLD, f"{key}/{span_id}", _encode((kin.revision, kin.digest)))
+        evicted: Counter[tuple[str, str]] = Counter()
         for span_id, reason in trace.settle():
-            NORMALISER_EVICTED.labels(what="step", reason=reason).inc()
+            evicted["step", reason] += 1
             rows[span_id] = StateChange(KIN, f"{key}/{span_id}", _encode(trace.kin[span_id]))
-        for span_id, reason in trace.forget_oldest():
-            NORMALISER_EVICTED.labels(what="span", reason=reason).inc()
+        for span_id, kin, reason in trace.forget_oldest():
+            evicted["span", reason] += 1
             rows[span_id] = StateChange(KIN, f"{key}/{span_id}", None)
-            yield StateChange(TOLD, f"{key}/{span_id}", None)
+            if kin.revision > 0:
+                yield StateChange(TOLD, f"{key}/{span_id}", None)
+        for (what, reason), count in evicted.items():
+            NORMALISER_EVICTED.labels(what=what, reason=reason).inc(count)
+        self._weigh(key, trace.size)
         yield from rows.values()
         yield StateChange(TRACES, key, b"", trace.last_seen_ns + WAIT_NS)
 
@@ -91,7 +103,7 @@ class Traces:
         for key in keys:
             if key in busy:
                 continue
-            self._held.pop(key, None)
+            self._drop(key)
             self._live -= 1
             for store in (KIN, TOLD):
                 rows += [StateChange(store, held, None) for held, _ in state.scan(store, f"{key}/")]
@@ -101,8 +113,16 @@ class Traces:
 
     def trim(self) -> None:
         """Keep the cache within its bound."""
-        while len(self._held) > IN_MEMORY:
-            self._held.popitem(last=False)
+        while self._held and (len(self._held) > IN_MEMORY or self._held_bytes > IN_MEMORY_BYTES):
+            self._drop(next(iter(self._held)))
+
+    def _weigh(self, key: str, size: int) -> None:
+        self._held_bytes += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+
+    def _drop(self, key: str) -> None:
+        self._held.pop(key, None)
+        self._held_bytes -= self._sizes.pop(key, 0)
 
 
 def _load(key: str, state: State) -> TraceState:
