@@ -6,15 +6,17 @@ The cache may be dropped at any time (`forget`): what it held is in the committe
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from collector.bus.protocol import State, StateChange
 from processors.fold import FoldCodec
 from processors.run_state import RunState, RunStateCodec
+from processors.window_rows import number_of
 from schemas.keys import join_key
 from schemas.metrics import LIVE_RUNS, RUNS_EVICTED
 
-STORE = "runs"
+STORE, WINDOWS = "runs", "windows"
+"""Heads of runs, by key; rows of their windows, by `key/number`."""
 
 ENDED, ABANDONED, CAP, VERSION = "ended", "abandoned", "cap", "version"
 
@@ -34,7 +36,7 @@ class KeyedState:
         """Drop the cache and count what is committed."""
         self._runs.clear()
         self.live = state.count(STORE)
-        LIVE_RUNS.labels(processor=self._processor).set(self.live)
+        self.show()
 
     def get(self, tenant: str, run_id: str, state: State) -> RunState:
         """Get a run, from memory, from the committed state, or new."""
@@ -44,6 +46,8 @@ class KeyedState:
             run = self.load(key, state)
             if run is None:
                 run = RunState(tenant, run_id, self._codecs)
+                if state.get(STORE, key) is not None:  # one that other versions wrote
+                    run.window.rows.forget(self._left_behind(key, state))
                 self.live += 1
             self._runs[key] = run
         self._runs.move_to_end(key)
@@ -56,25 +60,42 @@ class KeyedState:
         data = state.get(STORE, key)
         if data is None:
             return None
-        run = self._codec.unpack(data)
+        run = self._codec.unpack(data, state.scan(WINDOWS, f"{key}/"))
         if run is None:
             self.live -= 1
             RUNS_EVICTED.labels(processor=self._processor, reason=VERSION).inc()
         return run
 
-    def save(self, run: RunState, due_ns: int) -> StateChange:
-        """Make the change that stores a run, to be looked at again at `due_ns`."""
-        LIVE_RUNS.labels(processor=self._processor).set(self.live)
-        return StateChange(STORE, join_key(run.tenant, run.run_id), self._codec.pack(run), due_ns)
+    def save(self, run: RunState, due_ns: int) -> list[StateChange]:
+        """Make the changes that store what is new of a run, to be looked at again at `due_ns`."""
+        key = join_key(run.tenant, run.run_id)
+        rows = [StateChange(WINDOWS, row, value) for row, value in self._codec.changed_rows(run, key)]
+        return [*rows, StateChange(STORE, key, self._codec.pack(run), due_ns)]
 
-    def drop(self, run: RunState, reason: str) -> StateChange:
-        """Make the change that lets a run go."""
+    def drop(self, run: RunState, reason: str, state: State) -> list[StateChange]:
+        """Make the changes that let a run go."""
         key = join_key(run.tenant, run.run_id)
         self._runs.pop(key, None)
         self.live -= 1
         RUNS_EVICTED.labels(processor=self._processor, reason=reason).inc()
+        return self.erase(key, state)
+
+    def erase(self, key: str, state: State) -> list[StateChange]:
+        """Make the changes that remove every row of a run."""
+        rows = [StateChange(WINDOWS, row, None) for row, _ in state.scan(WINDOWS, f"{key}/")]
+        return [*rows, StateChange(STORE, key, None)]
+
+    def show(self) -> None:
+        """Show how many runs live."""
         LIVE_RUNS.labels(processor=self._processor).set(self.live)
-        return StateChange(STORE, key, None)
+
+    @staticmethod
+    def _left_behind(key: str, state: State) -> Iterator[int]:
+        """List rows of a run that detectors of other versions began."""
+        for row, _ in state.scan(WINDOWS, f"{key}/"):
+            number = number_of(row)
+            if number is not None:
+                yield number
 
     def trim(self) -> None:
         """Keep the cache within its bound; to be called when everything in it is on its way to be committed."""

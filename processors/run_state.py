@@ -1,16 +1,20 @@
-"""All that is kept of one live run: its window, what was published of it, and what is known of it as a whole."""
+"""All that is kept of one live run: its window, what was published of it, and what is known of it as a whole.
+
+It is stored as a head, which changes with every batch and is small, and the rows of its window, of which few change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from processors.fold import FoldCodec
 from processors.run_window import Entry, Order, RunWindow
+from processors.window_rows import BASE, number_of, row_key
 from schemas.step import Step
 
-STATE_SCHEMA = 1
+STATE_SCHEMA = 2
 
 Fact = tuple[Order, str]
 
@@ -65,14 +69,13 @@ class StoredEntry(msgspec.Struct, array_like=True):
 
 
 class Stored(msgspec.Struct, array_like=True):
-    """A run as it is stored. `detectors` names each with its version: a fold of another version is begun anew."""
+    """The head of a run. `detectors` names each with its version: a fold of another version is begun anew."""
 
     schema: int
     detectors: list[str]
     tenant: str
     run_id: str
-    base: list[bytes]
-    entries: list[Entry] | list[StoredEntry]
+    first_row: int
     frontier: Order | None
     published: list[dict[str, Published]]
     facts: Facts
@@ -98,7 +101,8 @@ class RunState:
         return entry.agent if entry is not None and entry.agent else otherwise
 
 
-_encoder = msgspec.msgpack.Encoder()
+Row = tuple[str, bytes | None]
+"""A row's key and value; None where it is to be deleted."""
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -107,40 +111,60 @@ class _Head(msgspec.Struct, array_like=True):
 
 
 class RunStateCodec:
-    """Takes runs out as bytes and puts them back."""
+    """Takes runs out as rows and puts them back."""
 
     def __init__(self, codecs: Sequence[FoldCodec]) -> None:
         self._codecs = codecs
         self._names = [f"{codec.detector.name}/{codec.detector.version}" for codec in codecs]
+        self._encode = msgspec.msgpack.Encoder().encode
         self._head = msgspec.msgpack.Decoder(_Head)
-        self._decoder = msgspec.msgpack.Decoder(_StoredBack)
+        self._stored = msgspec.msgpack.Decoder(Stored)
+        self._base = msgspec.msgpack.Decoder(list[bytes])
+        self._entries = msgspec.msgpack.Decoder(list[StoredEntry])
 
     def pack(self, run: RunState) -> bytes:
-        """Take a run out."""
+        """Take the head of a run out."""
         stored = Stored(
             STATE_SCHEMA,
             self._names,
             run.tenant,
             run.run_id,
-            run.window.base(),
-            run.window.entries,
+            run.window.rows.first,
             run.window.frontier,
             run.published,
             run.facts,
             run.last_seen_ns,
             run.root_ended,
         )
-        return _encoder.encode(stored)
+        return self._encode(stored)
 
-    def unpack(self, data: bytes) -> RunState | None:
-        """Put a run back; None where it was written by other detectors or versions than these."""
+    def changed_rows(self, run: RunState, key: str) -> Iterator[Row]:
+        """Take out the rows of a run's window that changed since the last time."""
+        window, rows = run.window, run.window.rows
+        if rows.base_changed:
+            yield row_key(key, BASE), self._encode(window.base())
+        changed, gone = rows.take()
+        for number in changed:
+            entries = window.row(number - rows.first)
+            yield row_key(key, number), self._encode(entries) if entries else None
+        for number in gone:
+            yield row_key(key, number), None
+
+    def unpack(self, data: bytes, rows: Iterable[tuple[str, bytes]]) -> RunState | None:
+        """Put a run back from its head and its rows, in order; None where other detectors or versions wrote it."""
         head = self._head.decode(data)
         if head.schema != STATE_SCHEMA or head.detectors != self._names:
             return None
-        stored = self._decoder.decode(data)
+        stored = self._stored.decode(data)
         run = RunState(stored.tenant, stored.run_id, self._codecs)
-        run.window = RunWindow(stored.run_id, self._codecs, stored.base)
-        run.window.refill((self._entry(entry) for entry in stored.entries), stored.frontier)
+        base, entries = None, list[Entry]()
+        for key, value in rows:
+            if number_of(key) is None:
+                base = self._base.decode(value)
+            else:
+                entries += map(self._entry, self._entries.decode(value))
+        run.window = RunWindow(stored.run_id, self._codecs, base)
+        run.window.refill(entries, stored.frontier, stored.first_row)
         run.window.touched.clear()
         run.published, run.facts = stored.published, stored.facts
         run.last_seen_ns, run.root_ended = stored.last_seen_ns, stored.root_ended
@@ -161,17 +185,3 @@ class RunStateCodec:
             items,
             stored.billed,
         )
-
-
-class _StoredBack(msgspec.Struct, array_like=True):
-    schema: int
-    detectors: list[str]
-    tenant: str
-    run_id: str
-    base: list[bytes]
-    entries: list[StoredEntry]
-    frontier: Order | None
-    published: list[dict[str, Published]]
-    facts: Facts
-    last_seen_ns: int
-    root_ended: bool

@@ -15,6 +15,7 @@ import msgspec
 
 from processors.detector import At
 from processors.fold import Fold, FoldCodec, episode_key
+from processors.window_rows import WindowRows
 from schemas.step import SpanRef
 
 SNAPSHOT_EVERY = 64
@@ -71,6 +72,7 @@ class RunWindow:
         self.touched: set[tuple[int, str]] = set()
         self._snapshots: list[list[bytes]] = [base or self._pack()]
         self._dirty_from: int | None = None
+        self.rows = WindowRows(SNAPSHOT_EVERY)
 
     # --- changing the window ---
 
@@ -80,12 +82,14 @@ class RunWindow:
             return False
         self.by_span[entry.span_id] = entry
         if not self.entries or entry.order > self.entries[-1].order:
+            self.rows.changed(len(self.entries))
             self.entries.append(entry)
             if self._dirty_from is None:
                 self._observe(entry, len(self.entries))
             return True
         place = bisect_left(self.entries, entry.order, key=_order)
         self.entries.insert(place, entry)
+        self.rows.moved(place, len(self.entries))
         self._touch(place)
         return True
 
@@ -97,6 +101,7 @@ class RunWindow:
             return
         place = bisect_left(self.entries, old.order, key=_order)
         self.entries[place] = new
+        self.rows.changed(place)
         self.by_span[new.span_id] = new
         if self._changed(old, new):
             self._touch(place)
@@ -104,6 +109,7 @@ class RunWindow:
     def remove(self, entry: Entry) -> None:
         """Take a retracted step out."""
         place = bisect_left(self.entries, entry.order, key=_order)
+        self.rows.moved(place, len(self.entries))
         del self.entries[place]
         del self.by_span[entry.span_id]
         self._touch(place)
@@ -141,11 +147,15 @@ class RunWindow:
         """Return the folds before the first step of the window, as bytes."""
         return self._snapshots[0]
 
-    def refill(self, entries: Iterable[Entry], frontier: Order | None) -> None:
+    def row(self, number: int) -> list[Entry]:
+        """Give the steps of one row; none where the window ends before it."""
+        return self.entries[number * SNAPSHOT_EVERY : (number + 1) * SNAPSHOT_EVERY]
+
+    def refill(self, entries: Iterable[Entry], frontier: Order | None, first_row: int) -> None:
         """Fill a fresh window with the steps it had, in order, showing each to the detectors."""
         for entry in entries:
             self.insert(entry)
-        self.frontier = frontier
+        self.frontier, self.rows = frontier, WindowRows(SNAPSHOT_EVERY, first_row, stored=True)
 
     # --- the folds ---
 
@@ -188,6 +198,7 @@ class RunWindow:
     def _let_go(self) -> None:
         gone, self.entries = self.entries[:SNAPSHOT_EVERY], self.entries[SNAPSHOT_EVERY:]
         del self._snapshots[0]
+        self.rows.let_go()
         self.frontier = gone[-1].order
         for entry in gone:
             del self.by_span[entry.span_id]

@@ -76,11 +76,12 @@ class Runtime:
             run = self._runs.get(tenant, run_id, state)
             outputs += self._take_in(run, steps, batch)
             touched[join_key(tenant, run_id)] = run
-            changes.append(self._runs.save(run, self._due(run)))
+            changes += self._runs.save(run, self._due(run))
         for key in state.due(keyed_state.STORE, batch.now_ns, DUE_AT_ONCE):
             self._wake(key, state, batch, touched, outputs, changes)
         self._enforce_cap(state, batch, outputs, changes)
         self._runs.trim()
+        self._runs.show()
         return Handled(outputs, changes)
 
     # --- steps ---
@@ -190,14 +191,14 @@ class Runtime:
             return  # its due time has just moved on
         run = self._runs.load(key, state)
         if run is None:
-            changes.append(StateChange(keyed_state.STORE, key, None))
+            changes += self._runs.erase(key, state)
         elif self._has_ended(run, batch.now_ns):
             reason = keyed_state.ENDED if run.root_ended else keyed_state.ABANDONED
-            self._end(run, reason, batch, outputs, changes)
+            self._end(run, reason, batch, state, outputs, changes)
         else:
             self._deadlines(run, batch.now_ns)
             outputs += self._publisher.changes(run, batch.now_ns, self._clock_ns(), everything=False)
-            changes.append(self._runs.save(run, max(self._due(run), batch.now_ns + 1)))
+            changes += self._runs.save(run, max(self._due(run), batch.now_ns + 1))
 
     def _has_ended(self, run: RunState, now_ns: int) -> bool:
         return now_ns >= run.last_seen_ns + (self._idle_ns if run.root_ended else self._abandon_ns)
@@ -209,11 +210,17 @@ class Runtime:
                 run.window.wake(number, now_ns)
 
     def _end(
-        self, run: RunState, reason: str, batch: Batch, outputs: list[Outgoing], changes: list[StateChange]
+        self,
+        run: RunState,
+        reason: str,
+        batch: Batch,
+        state: State,
+        outputs: list[Outgoing],
+        changes: list[StateChange],
     ) -> None:
         close_all(run)
         outputs += self._publisher.changes(run, batch.now_ns, self._clock_ns(), everything=True)
-        changes.append(self._runs.drop(run, reason))
+        changes += self._runs.drop(run, reason, state)
 
     def _enforce_cap(self, state: State, batch: Batch, outputs: list[Outgoing], changes: list[StateChange]) -> None:
         """Let the runs go that would end first while there are more than the cap."""
@@ -224,4 +231,4 @@ class Runtime:
         for key in state.due(keyed_state.STORE, 2**62, excess):
             run = None if key in fresh else self._runs.load(key, state)
             if run is not None:
-                self._end(run, keyed_state.CAP, batch, outputs, changes)
+                self._end(run, keyed_state.CAP, batch, state, outputs, changes)
