@@ -10,6 +10,9 @@ from collector.receivers.endpoints import UNIX, listen
 from collector.receivers.otlp_config import HttpConfig
 from collector.receivers.tls import Certificates
 
+HANDSHAKE_SECONDS = 10.0
+"""How long a TLS handshake may take: until it is done, a connection is not among those that are bounded in number."""
+
 
 class HttpListener:
     """Listens for one door. Owned by one event loop."""
@@ -55,7 +58,7 @@ class HttpListener:
         if self._socket is None:
             raise OSError("the door is closed")
         context = self._certificates.context() if self._certificates is not None else None
-        handshake = self._config.read_timeout_seconds if context is not None else None
+        handshake = min(HANDSHAKE_SECONDS, self._config.read_timeout_seconds) if context is not None else None
         return await asyncio.get_running_loop().create_server(
             connections,
             sock=self._socket.dup(),
