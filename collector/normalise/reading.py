@@ -85,6 +85,8 @@ class _Reader:
         self.state_keys = state_keys
         self._input_read: Any = None
         self.found = shape.find(view.attributes)
+        if self.own:
+            self.found.update((field, value) for field, value in self.own.items() if value is not None)
         metadata = view.attributes.get("metadata")
         read = parsed(metadata) if metadata is not None else None
         self.metadata: dict[str, Any] = read if isinstance(read, dict) else {}
@@ -131,16 +133,16 @@ class _Reader:
 
     def _names(self, fields: dict[str, Any]) -> None:
         fields["agent"] = self._agent()
-        found, own, metadata = self.found, self.own, self.metadata
         for field, source in NAMES:
-            if source in found or source in own or metadata:
+            if source in self.found or self.metadata:
                 fields[field] = self._text(source)
         if self.kind == TOOL:
             tool = fields["tool"] = self._tool_name()
             fields["tool_call_id"] = self._text("tool_call_id")
             if tool.startswith(TRANSFER_TOOL) and not fields.get("transfer_to"):
                 fields["transfer_to"] = self._transferred_to(tool)
-        fields["acknowledged"] = _boolean(self.view.attributes.get("acknowledged"))
+        if "acknowledged" in self.view.attributes:
+            fields["acknowledged"] = _boolean(self.view.attributes["acknowledged"])
 
     def _transferred_to(self, tool: str) -> str:
         """Read whom a hand-over tool hands over to: its arguments say so, or else its name does."""
@@ -169,14 +171,13 @@ class _Reader:
 
     def _text(self, field: str) -> str:
         """Read a name: what the dialect says itself, its own sources, the shared ones, then the metadata."""
-        value = self.own.get(field)
-        if value is None:
-            value = self.found.get(field)
-        if value is None or value in self.dialect.ignored.get(field, ()):
+        value = self.found.get(field)
+        ignored = self.dialect.ignored
+        if value is None or (ignored and type(value) is str and value in ignored.get(field, ())):
             if not self.metadata:
                 return ""
             value = next((self.metadata[key] for key in METADATA.get(field, ()) if self.metadata.get(key)), None)
-        return text_of(value)[:NAME_CAP]
+        return value[:NAME_CAP] if type(value) is str else text_of(value)[:NAME_CAP]
 
     # --- model calls ---
 
@@ -214,17 +215,13 @@ class _Reader:
         return Content(heard=heard, spoke=spoke)
 
     def _args(self) -> Any:
-        value = self.own.get("args")
-        if value is None:
-            value = self.found.get("args")
+        value = self.found.get("args")
         if value is None:
             value = self.found.get("tool_input")
         return arguments(value)
 
     def _result(self) -> Any:
-        value = self.own.get("result")
-        if value is None:
-            value = self.found.get("result")
+        value = self.found.get("result")
         if value is None:
             value = self.found.get("tool_output")
         return result(value)

@@ -42,6 +42,13 @@ SCOPES = (
     "gcp.vertex.agent",
     "com.anthropic.claude_code.tracing",
     "opentelemetry.instrumentation.openai",
+    "opentelemetry.instrumentation.openai_agents",
+    "opentelemetry.instrumentation.crewai",
+    "pydantic-ai",
+    "traceloop.tracer",
+    "autogen-core",
+    "agent_framework",
+    "n8n",
 )
 AWKWARD = (
     *("chat", "execute_tool", "LLM", "TOOL", "AGENT", "CHAIN", "-", "1e999", "[", "{'a': "),
@@ -120,3 +127,9 @@ def test_a_flattened_message_with_an_odd_number_is_passed_over(number: str) -> N
     }
     (step,) = steps_of(span(1, "chat", chat))
     assert step.input_text == "hi"
+
+
+def test_an_agents_name_that_is_a_list_is_no_name_to_ignore() -> None:
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": ["a", "b"]}
+    (step,) = steps_of(span(1, "a", agent, scope="opentelemetry.instrumentation.openai_agents"))
+    assert step.agent == '["a","b"]'
