@@ -14,6 +14,7 @@ import socket
 import sys
 
 from collector.assembly import Assembly
+from collector.garbage import collect_rarely
 from collector.process_link import DRAIN, Ask, Assignment, Link, Report
 from collector.program_metrics import own_families
 from collector.roles import Roles
@@ -47,6 +48,7 @@ class Child:
             self._report.failure = self._report.failure or str(error)
             await self._tell()
             return 1
+        collect_rarely()
         self._report.ready = True
         reporting = asyncio.create_task(self._report_on())
         ask = await self._asked_to_drain()

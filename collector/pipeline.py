@@ -16,6 +16,7 @@ from prometheus_client import Metric
 
 from collector.admission import resident_bytes
 from collector.assembly import Assembly
+from collector.garbage import collect_rarely
 from collector.http_api import Health, HttpApi
 from collector.process_plan import Part
 from collector.program_metrics import ProgramMetrics
@@ -60,6 +61,7 @@ class Pipeline:
             await self._supervisor.started()
             self.bus.retain_for(self._supervisor.groups())
         await self._start_servers()
+        collect_rarely()
         self._ready = True
         self._tell_where()
 
