@@ -39,6 +39,7 @@ class StageThread:
         self._max_records = max_records
         self._failures = 0
         self._behind = True
+        self._lag, self._lag_shown = 0, 0.0
         self._stop = threading.Event()
         self._finish = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stage-{stage.group}", daemon=True)
@@ -64,13 +65,9 @@ class StageThread:
         consumer = self._bus.consumer(self.stage.group, self.stage.topics)
         try:
             self._begin(consumer)
-            shown = 0.0
             while not self._stop.is_set():
                 finishing = self._finish.is_set()
                 self._round(consumer)
-                if time.monotonic() - shown >= LAG_EVERY_SECONDS:
-                    self._show_lag(consumer)
-                    shown = time.monotonic()
                 if finishing and not self._behind and self.status == RUNNING:
                     break
             self.status = STOPPED
@@ -98,6 +95,7 @@ class StageThread:
         try:
             batch = self._poll(consumer, limit)
             self._behind = bool(batch.records)
+            self._show_lag_if_due(consumer)
             handled = self._handle(batch, consumer)
             consumer.commit(handled.outputs, handled.changes)
         except Fenced:
@@ -134,6 +132,13 @@ class StageThread:
         """Pass a record that can never be handled."""
         consumer.commit([dead_letter(batch.records[0], error, self.stage.group)])
 
+    def _show_lag_if_due(self, consumer: Consumer) -> None:
+        """Show the lag every now and then, and before a batch is handled where none was shown."""
+        if time.monotonic() - self._lag_shown >= LAG_EVERY_SECONDS or (self._behind and not self._lag):
+            self._show_lag(consumer)
+
     def _show_lag(self, consumer: Consumer) -> None:
-        for topic, records in consumer.lag().items():
+        lag = consumer.lag()
+        for topic, records in lag.items():
             STAGE_LAG.labels(stage=self.stage.group, topic=topic).set(records)
+        self._lag, self._lag_shown = sum(lag.values()), time.monotonic()
