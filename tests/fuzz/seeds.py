@@ -13,7 +13,7 @@ import cramjam
 import orjson
 import zstandard
 from google.protobuf.json_format import MessageToDict
-from targets import HOME, MARK
+from targets import HOME, KEY, MARK
 
 from collector.receivers.compression import DECODERS
 from collector.receivers.signals import SIGNALS, Signal
@@ -100,6 +100,9 @@ def seeds(target: str) -> Iterator[bytes]:
             yield from DOCUMENTS
         case "statement_filter":
             yield from STATEMENTS
+        case "api_keys":
+            yield from (f"{scheme} {KEY}\n".encode() for scheme in ("Bearer", "Basic", "", "x"))
+            yield b"Basic " + base64.b64encode(f"user:{KEY}".encode()) + b"\n" + KEY.encode()
         case "policy_board":
             yield encode(POLICY)
         case _:

@@ -13,6 +13,7 @@ from collector.bus.protocol import Batch, Record
 from collector.components import registry
 from collector.normalise.normaliser import Normaliser
 from collector.protobuf_wire import WireError, field, fields
+from collector.receivers.api_keys import ApiKey, ApiKeys, hash_of
 from collector.receivers.compression import DECODERS, decompress
 from collector.receivers.intake import Malformed, TooLarge
 from collector.receivers.otlp_json import from_json
@@ -38,6 +39,7 @@ NESTED = {
     "metrics": ("resource_metrics", "scope_metrics", "metrics"),
 }
 HOME = Home("default", "fuzzed", "agent")
+KEY = "tm_of-the-fuzzed-tenant-0123456789"
 TABLE_FUNCTIONS, REACHING = ("file", "url", "merge", "numbers"), ("aigenerate",)
 
 Target = Callable[[bytes], None]
@@ -232,6 +234,17 @@ def policy_board(data: bytes) -> None:
     assert encode(again.obeyed_by(HOME, NOW_NS))
 
 
+def api_keys(data: bytes) -> None:
+    """Know a key wherever it stands, and no other: any two headers name its tenant or nobody."""
+    first, _, second = data.decode("utf-8", "surrogateescape").partition("\n")
+    known = ApiKeys([ApiKey(tenant="acme", hash=hash_of(KEY))])
+    written = {first, second, first.strip().partition(" ")[2].strip()}
+    if known.tenant(first, second) is not None:
+        assert KEY in written or first.strip().lower().startswith("basic ")
+    assert known.tenant(first, KEY) == "acme"
+    assert known.tenant(f"bEARER  {KEY} ", second) == "acme"
+
+
 def _signal(data: bytes) -> tuple[Signal, bytes]:
     """Take the signal from the last byte, so that recorded requests are seeds as they are."""
     return (SIGNALS[data[-1] % 3], data[:-1]) if data else (TRACES, data)
@@ -250,6 +263,7 @@ TARGETS: dict[str, Target] = {
         yaml_dialect,
         statement_filter,
         policy_board,
+        api_keys,
     )
 }
 MARK = {TRACES.name: bytes([0]), LOGS.name: bytes([1]), METRICS.name: bytes([2])}
