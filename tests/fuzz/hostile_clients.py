@@ -28,6 +28,8 @@ from collector.protobuf_wire import field
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 RESET = 3
+SESSION = 3
+"""Where /proc/PID/stat has the session, counted behind the name."""
 PROTOBUF = "application/x-protobuf"
 HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
 MIB = 1 << 20
@@ -377,22 +379,28 @@ def call(doors: Doors, body: bytes) -> None:
 
 
 class Watch(NamedTuple):
-    """What a process takes of memory, bytes."""
+    """What a process and those it started take of memory together, bytes."""
 
     pid: int
 
     def reset(self) -> int:
-        """Begin to look for a peak from here; returns what is held now."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-        return self._read("VmRSS")
+        """Begin to look for peaks from here; returns what is held now."""
+        for folder in self._folders():
+            (folder / "clear_refs").write_text("5")
+        return self._sum("VmRSS")
 
     def peak(self) -> int:
-        """Give the most it held since."""
-        return self._read("VmHWM")
+        """Give the most they held since, each at its own time."""
+        return self._sum("VmHWM")
 
-    def _read(self, name: str) -> int:
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+    def _folders(self) -> list[Path]:
+        """Find the processes of its session."""
+        stats = [(path.parent, path.read_text()) for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+        return [folder for folder, text in stats if int(text.rpartition(")")[2].split()[SESSION]) == self.pid]
+
+    def _sum(self, name: str) -> int:
+        lines = [line for folder in self._folders() for line in (folder / "status").read_text().splitlines()]
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def lasting(seconds: float) -> Ended:
