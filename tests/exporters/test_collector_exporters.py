@@ -23,6 +23,9 @@ RECORDED = sorted((Path(__file__).parents[1] / "captures" / "recorded").glob("*/
 COMPRESSIONS = ("none", "gzip", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4")
 ARRIVAL_SECONDS = 30.0
 RETRY_SECONDS = 1.0
+PATIENT = {"read_timeout_seconds": 30}
+ROOMY = {"idle_timeout_seconds": 60, "max_connections": 64}
+"""As it is by default: an exporter has ten connections, and on a busy machine one is silent for a second."""
 OVER_THE_LIMIT = 3_000_000
 
 Exporter = Callable[[OpenDoors], dict[str, Any]]
@@ -52,7 +55,7 @@ class Relay:
         built("otelcol")
         self.doors: dict[str, OpenDoors] = {}
         for number, name in enumerate(ways):
-            opened = OpenDoors(folder / str(number))
+            opened = OpenDoors(folder / str(number), grpc=PATIENT, http={**PATIENT, **ROOMY})
             stack.callback(opened.close)
             self.doors[name] = opened
         exporters = {name: way(self.doors[name]) for name, way in ways.items()}
