@@ -16,6 +16,8 @@ LONGEST_PATH_BYTES = 100
 """What fits into the kernel's address of a Unix socket, with room to spare."""
 OWNER_ONLY = 0o077
 PROBE_SECONDS = 1.0
+HANDSHAKE_SECONDS = 10.0
+"""How long a connection may take to begin: its TLS, and with gRPC its HTTP/2 settings."""
 
 
 def check_endpoint(value: str) -> str:

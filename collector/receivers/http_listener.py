@@ -6,12 +6,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from collector.receivers.endpoints import UNIX, listen
+from collector.receivers.endpoints import HANDSHAKE_SECONDS, UNIX, listen
 from collector.receivers.otlp_config import HttpConfig
 from collector.receivers.tls import Certificates
-
-HANDSHAKE_SECONDS = 10.0
-"""How long a TLS handshake may take: until it is done, a connection is not among those that are bounded in number."""
 
 
 class HttpListener:

@@ -76,12 +76,15 @@ class DoorConfig(CollectorNames):
 
 
 class GrpcConfig(DoorConfig):
-    """The gRPC door. `read_timeout_seconds` bounds the wait for a call's message, and for a connection's handshake."""
+    """The gRPC door. `read_timeout_seconds` bounds the wait for a call's message.
+
+    Where there are `max_connections` (some 15 kB each), further ones are refused; silent ones end after ten seconds.
+    """
 
     endpoint: Endpoint = "127.0.0.1:4317"
     max_recv_msg_size_mib: Annotated[int, Field(ge=1, le=1024)] = 64
     max_concurrent_streams: Annotated[int, Field(ge=1)] = 1000
-    max_connections: Annotated[int, Field(ge=1)] = 1024
+    max_connections: Annotated[int, Field(ge=1)] = 8192
     read_timeout_seconds: Positive = 30
     keepalive: Keepalive = Keepalive()
     reflection: bool = False

@@ -10,7 +10,7 @@ import grpc
 
 from collector.receivers import status
 from collector.receivers.api_keys import NO_KEY, ApiKeys
-from collector.receivers.endpoints import UNIX, claimed
+from collector.receivers.endpoints import HANDSHAKE_SECONDS, UNIX, claimed
 from collector.receivers.grpc_credentials import grpc_credentials
 from collector.receivers.grpc_health import GrpcHealth
 from collector.receivers.grpc_reflection import add_reflection
@@ -127,7 +127,7 @@ def _options(config: GrpcConfig) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", config.max_recv_msg_size_mib * MIB),
         ("grpc.max_concurrent_streams", config.max_concurrent_streams),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
-        ("grpc.server_handshake_timeout_ms", round(config.read_timeout_seconds * 1e3)),
+        ("grpc.server_handshake_timeout_ms", round(min(HANDSHAKE_SECONDS, config.read_timeout_seconds) * 1e3)),
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", round(server.time_seconds * 1e3)),
         ("grpc.keepalive_timeout_ms", round(server.timeout_seconds * 1e3)),
