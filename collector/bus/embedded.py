@@ -35,7 +35,8 @@ COMMIT_TRANSACTIONS = 512
 """How many waiting writes one commit takes at most."""
 GATHER_SECONDS = 0.003
 """How long after one another commits begin at the soonest: each costs an fsync and a few changes of threads."""
-RETENTION_EVERY_SECONDS = 30.0
+RETENTION_EVERY_SECONDS, RETENTION_AGAIN_SECONDS = 30.0, 1.0
+"""How often old records are looked for; after a round that found some, which removes only so many, soon again."""
 DISK_FULL_RETRY_SECONDS = 5.0
 
 
@@ -170,15 +171,17 @@ class EmbeddedBus:
     def _run(self) -> None:
         next_retention = time.monotonic() + RETENTION_EVERY_SECONDS
         while True:
-            writes = self._take(max(0.0, next_retention - time.monotonic()))
+            crowded = self._retains and self._held > self._max_bytes
+            wait = RETENTION_AGAIN_SECONDS if crowded else next_retention - time.monotonic()
+            writes = self._take(max(0.0, wait))
             if writes:
                 self._commit(writes)
             elif self._closing and not self._queue:
                 return
             if time.monotonic() >= next_retention or self._held > self._max_bytes:
-                if self._retains:
-                    self._retain()
-                next_retention = time.monotonic() + RETENTION_EVERY_SECONDS
+                removed = self._retains and self._retain()
+                pause = RETENTION_AGAIN_SECONDS if removed else RETENTION_EVERY_SECONDS
+                next_retention = time.monotonic() + pause
 
     def _take(self, timeout_seconds: float) -> list[Write]:
         with self._wake:
@@ -261,13 +264,14 @@ class EmbeddedBus:
             return record.partition
         return partition_of(record.key, self._partitions[record.topic])
 
-    def _retain(self) -> None:
+    def _retain(self) -> bool:
+        """Remove what need not be kept any more; returns whether there was any."""
         try:
-            self._held = self._transact(
-                lambda: retention.retain(
-                    self._connection, self._topics, self._groups, self.now_ns(), self._held, self._max_bytes
-                )
+            kept = self._transact(
+                lambda: retention.retain(self._connection, self._topics, self._groups, self.now_ns(), self._max_bytes)
             )
         except sqlite3.Error:
             # Nothing is lost by keeping records longer; the next round tries again and a full disk shows in publish.
-            return
+            return False
+        self._held = kept.held
+        return kept.removed

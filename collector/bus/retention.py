@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from collector.bus import embedded_log as log
 from collector.bus.embedded_log import Head
@@ -13,16 +14,19 @@ DELETE_AT_ONCE = 2_000
 """Records one round deletes per partition at most, so that a round never holds up writers for long."""
 
 
+class Kept(NamedTuple):
+    """The bytes held after a round, and whether it removed anything."""
+
+    held: int
+    removed: bool
+
+
 def retain(
-    connection: sqlite3.Connection,
-    topics: Mapping[str, Topic],
-    groups: set[str],
-    now_ns: int,
-    held: int,
-    max_bytes: int,
-) -> int:
-    """Delete what need not be kept and return the bytes held after it. Runs inside the caller's transaction."""
+    connection: sqlite3.Connection, topics: Mapping[str, Topic], groups: set[str], now_ns: int, max_bytes: int
+) -> Kept:
+    """Delete what need not be kept. Runs inside the caller's transaction."""
     heads = log.read_heads(connection)
+    held = sum(head.size for head in heads.values())
     changed: dict[tuple[str, int], Head] = {}
     for (name, part), head in heads.items():
         topic = topics.get(name)
@@ -37,7 +41,7 @@ def retain(
             changed[name, part] = Head(head.next_offset, max(0, head.size - freed))
             held -= freed
     log.write_heads(connection, changed)
-    return held
+    return Kept(held, bool(changed))
 
 
 def _expire(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from collector.bus.embedded import EmbeddedBus
@@ -95,4 +96,20 @@ def test_who_is_not_to_retain_removes_nothing(tmp_path: Path) -> None:
     bus.publish([Outgoing("usage", "k", b"more than a byte")]).result(30)
     bus.publish([Outgoing("usage", "k", b"refused")]).exception(30)
     assert len(bus.consumer("g", ["usage"]).poll(timeout_seconds=0.0).records) == 1
+    bus.close()
+
+
+def test_room_is_made_again_while_nothing_is_taken_for_want_of_it(tmp_path: Path) -> None:
+    bus = EmbeddedBus(tmp_path / "bus", topics=(Topic("usage", 86_400),), max_bytes=1, readers=["elsewhere"])
+    elsewhere = EmbeddedBus(tmp_path / "bus", topics=(Topic("usage", 86_400),), readers=[])
+    reading = elsewhere.consumer("elsewhere", ["usage"])
+    bus.publish([Outgoing("usage", "k", b"more than a byte")]).result(30)
+    assert bus.publish([Outgoing("usage", "k", b"refused")]).exception(30)
+    assert len(reading.poll().records) == 1
+    reading.commit()
+    deadline = time.monotonic() + FAR_SECONDS
+    while bus.backlog_bytes() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    bus.publish([Outgoing("usage", "k", b"taken")]).result(30)
+    elsewhere.close()
     bus.close()
