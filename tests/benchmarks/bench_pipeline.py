@@ -117,7 +117,8 @@ def _requests_of_recordings(laps: int) -> tuple[list[bytes], int]:
     return bodies, spans
 
 
-def _normalised(bodies: list[bytes]) -> list[Outgoing]:
+def normalised(bodies: list[bytes]) -> list[Outgoing]:
+    """Run requests through a normaliser; gives the records of all steps, and whatever else it writes."""
     normaliser, state = Normaliser(), CommittedState()
     normaliser.restore(state)
     outputs: list[Outgoing] = []
@@ -133,7 +134,7 @@ def _normaliser() -> Iterator[Figure]:
     bodies, spans = _requests_of_recordings(8)
 
     def work() -> int:
-        _normalised(bodies)
+        normalised(bodies)
         return spans
 
     yield "normaliser, all recorded dialects", _cpu(work), "spans/CPU-s"
@@ -146,7 +147,7 @@ def _runtime() -> Iterator[Figure]:
 
 def _runtime_over(steps: int) -> Iterator[Figure]:
     requests = -(-steps // SPANS_A_REQUEST)
-    outputs = _normalised([plain_request(n, min(steps, 500), 1) for n in range(requests)])
+    outputs = normalised([plain_request(n, min(steps, 500), 1) for n in range(requests)])
     value_of_run = [out._replace(key="default/run") for out in outputs if out.topic == AGENT_STEPS]
     detectors = [detector_class(name)(detector_class(name).Config(), PricedModels()) for name in detector_names()]
     runtime, state = Runtime("bench", detectors, lambda: NOW_NS), CommittedState()
