@@ -117,6 +117,8 @@ class HttpConnections(web.Server):
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
+        if connection not in self._open:  # ended while its request was on the way: taken now, it would come again
+            return web.Response(status=503)
         self._idle.pop(connection, None)
         self._unasked.pop(connection, None)
         try:
@@ -129,5 +131,6 @@ class HttpConnections(web.Server):
         """End what has idled for too long; no timer stays behind where there is no connection."""
         since = self._loop.time() - self._idle_seconds
         for handler in [one for one, idle in self._idle.items() if idle <= since]:
-            self._open[handler].abort()
+            del self._idle[handler]
+            self._open.pop(handler).abort()
         self._sweep = self._loop.call_later(self._idle_seconds / SWEEPS, self._end_idle) if self._open else None

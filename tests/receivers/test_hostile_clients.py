@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socket
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from open_doors import MOST_CONNECTIONS, OpenDoors, request
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -20,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from raw_exchange import connected, exchange, grpc_call
 
 from collector.protobuf_wire import field
+from collector.receivers.http_connections import HttpConnections
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -240,3 +244,20 @@ def wait_until(true: Callable[[], bool]) -> None:
     until = time.monotonic() + 10
     while not true() and time.monotonic() < until:
         time.sleep(0.01)
+
+
+def test_a_request_that_is_read_after_its_connection_was_ended_is_not_taken() -> None:
+    """Its sender never hears of it and sends it again."""
+    taken = []
+
+    async def take(request: web.BaseRequest) -> web.StreamResponse:
+        taken.append(request)
+        return web.Response()
+
+    async def ended() -> int:
+        connections = HttpConnections(take, most=1, idle_seconds=10)
+        response = await connections._answer(make_mocked_request("POST", "/v1/traces"))  # its connection is not open
+        return response.status
+
+    assert asyncio.run(ended()) == 503
+    assert taken == []
