@@ -103,10 +103,14 @@ class HttpConnections(web.Server):
             handler = next(iter(self._unasked), None)
         if handler is None:
             return False
+        self._end(handler)
+        return True
+
+    def _end(self, handler: web.RequestHandler) -> None:
+        """End an idle connection, and forget it at once: it is told of its end only later."""
         self._unasked.pop(handler, None)
         del self._idle[handler]
         self._open.pop(handler).abort()
-        return True
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Forget a connection."""
@@ -131,6 +135,5 @@ class HttpConnections(web.Server):
         """End what has idled for too long; no timer stays behind where there is no connection."""
         since = self._loop.time() - self._idle_seconds
         for handler in [one for one, idle in self._idle.items() if idle <= since]:
-            del self._idle[handler]
-            self._open.pop(handler).abort()
+            self._end(handler)
         self._sweep = self._loop.call_later(self._idle_seconds / SWEEPS, self._end_idle) if self._open else None
