@@ -57,7 +57,9 @@ def up(config: Config = None, set_: Set = None, data_dir: DataDir = None) -> Non
 def run(
     only: Annotated[
         list[str],
-        typer.Option("--only", help="A role: receivers, normaliser, processors, sinks, healing, or processors/loop."),
+        typer.Option(
+            "--only", help="receivers, normaliser, processors, sinks, healing, policies, or one as in processors/loop."
+        ),
     ],
     config: Config = None,
     set_: Set = None,

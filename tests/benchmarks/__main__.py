@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def main() -> int:
     """Measure what is named, or all of it; 1 where a figure is not what it is to be."""
     options = _options()
     progress = Console(stderr=True)
-    figures = [figure for name in options.only or NAMES for figure in _measured(name, progress)]
+    figures = [figure for name in options.only or NAMES for figure in _measured(name, options.minutes, progress)]
     before = history.latest(options.history)
     history.append(options.history, figures)
     if options.format == "json":
@@ -38,14 +39,17 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("only", nargs="*", metavar="name", choices=[*NAMES, []], help=f"which: {', '.join(NAMES)}")
+    parser.add_argument("--minutes", type=float, help="how long the whole pipeline is loaded (default: half a minute)")
     parser.add_argument("--history", type=Path, default=history.default_file(), help="where figures are kept")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     return parser.parse_args()
 
 
-def _measured(name: str, progress: Console) -> list[Figure]:
+def _measured(name: str, minutes: float | None, progress: Console) -> list[Figure]:
+    run = importlib.import_module(f"tests.benchmarks.bench_{name}").run
+    lasting = minutes is not None and "minutes" in inspect.signature(run).parameters
     with progress.status(f"measuring {name}"):
-        figures: list[Figure] = importlib.import_module(f"tests.benchmarks.bench_{name}").run()
+        figures: list[Figure] = run(minutes=minutes) if lasting else run()
     progress.print(f"measured {name}", style="dim")
     return figures
 

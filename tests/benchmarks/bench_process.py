@@ -120,7 +120,8 @@ def _sustained(pipeline: RunningPipeline, seconds: float) -> Iterator[Figure]:
         memory.append(pipeline.resident_bytes())
     passed = time.perf_counter() - begun
     used = {name: seconds - cpu[name] for name, seconds in pipeline.cpu_seconds().items()}
-    yield f"whole pipeline, agent spans of 1 kB, over {passed:.0f} s", sent / passed, "spans/s"
+    yield "whole pipeline, agent spans of 1 kB, sustained", sent / passed, "spans/s"
+    yield "for how long it was", passed, "s"
     for name, seconds in used.items():
         yield f"processor time, {name}", seconds / sent * 1e6, "µs/span"
     for when, held in zip(("at the start", "at half time", "at the end"), memory, strict=True):

@@ -43,6 +43,8 @@ TARGETS = {
     "all detectors together, 6,400 steps": at_least(80_000),
     "all detectors together, 100,000 steps": at_least(80_000),
     "span sink into chDB, 10,000 spans a batch": at_least(40_000),
+    "whole pipeline, agent spans of 1 kB, sustained": at_least(15_000),
+    "span sent to detection told, idle, p99": at_most(50),
     "span sent to detection told, half load, p99": at_most(1_000),
     "idle stage, all detectors, 10,000 runs open": at_most(1),
     "from the command to ready, data dir as it was left": at_most(2),
