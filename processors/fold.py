@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from processors.detector import AnyDetector, At
+from processors.detector import AnyDetector
 from schemas.detection import CLOSED, OPEN, Finding
 
 EPISODES_PER_RUN = 64
@@ -30,22 +30,19 @@ class Fold:
         self.episodes = episodes
         self.broken = broken
 
-    def observe(self, at: At, item: Any) -> Iterable[Finding]:
-        """Show the detector the next item; remembers and returns what it found."""
-        return self._remember(self.detector.observe(self.state, at, item))
-
     def on_deadline(self, now_ns: int) -> Iterable[Finding]:
         """Wake the detector; remembers and returns what it found."""
-        return self._remember(self.detector.on_deadline(self.state, now_ns))
+        return self.remember(self.detector.on_deadline(self.state, now_ns))
 
     def finish(self) -> None:
         """End the run: whatever is still open is closed."""
-        self._remember(self.detector.finish(self.state))
+        self.remember(self.detector.finish(self.state))
         for key, finding in self.episodes.items():
             if finding.status == OPEN:
                 self.episodes[key] = msgspec.structs.replace(finding, status=CLOSED)
 
-    def _remember(self, findings: Iterable[Finding]) -> Iterable[Finding]:
+    def remember(self, findings: Iterable[Finding]) -> Iterable[Finding]:
+        """Keep what the detector found, by episode; returns it."""
         for finding in findings:
             self.episodes[episode_key(finding)] = finding
             if len(self.episodes) > EPISODES_PER_RUN:

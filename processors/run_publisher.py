@@ -156,6 +156,8 @@ def close_all(run: RunState) -> None:
 
 def attribute(run: RunState, span_id: str, agent: str) -> None:
     """Give an agent's name to episodes whose crossing span left the window before the name was known."""
+    if not any(run.published):
+        return
     for number, published in enumerate(run.published):
         episodes = run.window.folds[number].episodes
         for key, known in published.items():

@@ -42,11 +42,15 @@ class Facts(msgspec.Struct, array_like=True):
 
     def learn(self, step: Step) -> bool:
         """Take in what a step says; returns whether that changed anything."""
-        before = (self.service, self.framework, self.conversation_id)
-        self.service = _earliest(self.service, step.order, step.service)
-        self.framework = _earliest(self.framework, step.order, step.framework)
-        self.conversation_id = _earliest(self.conversation_id, step.order, step.conversation_id)
-        return before != (self.service, self.framework, self.conversation_id)
+        order = step.order
+        service = _earliest(self.service, order, step.service)
+        framework = _earliest(self.framework, order, step.framework)
+        conversation = _earliest(self.conversation_id, order, step.conversation_id)
+        learned = (
+            service is not self.service or framework is not self.framework or conversation is not self.conversation_id
+        ) and (service, framework, conversation) != (self.service, self.framework, self.conversation_id)
+        self.service, self.framework, self.conversation_id = service, framework, conversation
+        return learned
 
 
 def _earliest(known: Fact | None, order: Order, value: str) -> Fact | None:

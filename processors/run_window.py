@@ -174,13 +174,15 @@ class RunWindow:
         self._dirty_from = place if self._dirty_from is None else min(self._dirty_from, place)
 
     def _observe(self, entry: Entry, count: int) -> None:
-        at = None
-        for number, (fold, item) in enumerate(zip(self.folds, entry.items, strict=True)):
+        at, number = entry.at(self._run_id), -1
+        for fold, item in zip(self.folds, entry.items, strict=True):
+            number += 1
             if item is None or fold.broken:
                 continue
-            at = at or entry.at(self._run_id)
             try:
-                self.touched.update((number, episode_key(finding)) for finding in fold.observe(at, item))
+                findings = fold.detector.observe(fold.state, at, item)
+                if findings:
+                    self.touched.update((number, episode_key(finding)) for finding in fold.remember(findings))
             except Exception as error:  # noqa: BLE001  # a detector's bug must not take the others down; it is reported
                 fold.broken = True
                 self.failures.append(DetectorFailure(fold.detector.name, error))

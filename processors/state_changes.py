@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from processors.state_paths import kind_of, words_of
@@ -118,6 +119,7 @@ def words_in(step: Step) -> tuple[int, ...]:
     return tuple(dict.fromkeys(word_hash(word) for word in words_of(text)))[:HINTS_CAP] if text.strip() else ()
 
 
+@lru_cache(maxsize=8_192)
 def word_hash(word: str) -> int:
     """Hash a word; hints are kept as hashes, which are smaller and say nothing."""
     return int(content_hash(word.encode())[:8], 16)

@@ -60,7 +60,8 @@ def reports(detector: AnyDetector, steps: Iterable[Step]) -> list[Finding]:
     for step in steps:
         item = detector.project(step)
         if item is not None:
-            reported += fold.observe(At(step.start_ns, step.end_ns, ref(step), step.agent), item)
+            at = At(step.start_ns, step.end_ns, ref(step), step.agent)
+            reported += fold.remember(fold.detector.observe(fold.state, at, item))
         fold = codec.unpack(codec.pack(fold))
     return reported
 
