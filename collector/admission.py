@@ -1,32 +1,49 @@
-"""Whether there is room for a request: bytes in flight and resident memory against a limit.
+"""Whether there is room for a request: in memory, and behind what is still to be read of the bus.
 
-Above the soft limit requests are refused with a delay that grows with how far above it we are;
-above the hard limit all of them are. After the Collector's memory limiter, but before anything is decoded.
+Memory: bytes in flight and resident memory against a limit. Above the soft limit requests are refused with a delay that
+grows with how far above it we are, and with the backlog; above the hard limit all of them are, before they are read.
+After the Collector's memory limiter, but before anything is decoded.
+Backlog: while much is unread, or memory is getting short, a tenant who brought more than an equal part waits first.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from collector.fair_share import FairShares
+from schemas.keys import DEFAULT_TENANT
 
 SOFT_SHARE = 0.8
 EXPANSION = 6
 """Bytes a request takes while it is parsed and stored, per byte of its body."""
 SAMPLE_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 30.0
+DRAINED_BYTES_A_SECOND = 8 << 20
+"""About what the stages read of the bus in a second, as it is stored: what a backlog is worth in waiting time."""
+CONTENDED_BYTES = 4 * DRAINED_BYTES_A_SECOND
+"""Unread bytes from which on tenants are held to their shares: a few seconds' work."""
+CONTENDED_SHARE = 0.75
+"""Share of the soft limit from which on they are, too."""
+JITTER = 0.25
+"""By how much of itself a delay is longer, at random, so that those who were refused do not come back together."""
+MEMORY, SHARE = "memory", "share"
+"""Why there is no room."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Overload(Exception):  # noqa: N818  # it is an answer
-    """There is no room now; try again after `retry_seconds`."""
+    """There is no room now, for want of `kind`; try again after `retry_seconds`."""
 
-    def __init__(self, reason: str, retry_seconds: float) -> None:
+    def __init__(self, reason: str, retry_seconds: float, kind: str = MEMORY) -> None:
         super().__init__(reason)
         self.retry_seconds = retry_seconds
+        self.kind = kind
 
 
 def resident_bytes(pid: int = 0) -> int:
@@ -58,7 +75,10 @@ class Hold:
 
 
 class Admission:
-    """Admits requests within a memory limit in bytes. Owned by one event loop."""
+    """Admits requests within a memory limit in bytes. Owned by one event loop.
+
+    `unread` measures the backlog in bytes; `tenants` is how many are known to share.
+    """
 
     def __init__(
         self,
@@ -66,6 +86,8 @@ class Admission:
         resident: Callable[[], int] = resident_bytes,
         clock: Callable[[], float] = time.monotonic,
         release: Callable[[], None] = release_free_memory,
+        unread: Callable[[], int] = lambda: 0,
+        tenants: int = 1,
     ) -> None:
         self._limit = limit_bytes
         self._soft = int(limit_bytes * SOFT_SHARE)
@@ -75,6 +97,10 @@ class Admission:
         self._in_flight = 0
         self._held = 0
         self._sampled_at = float("-inf")
+        self._measure_unread = unread
+        self._unread = 0
+        self._alone = tenants <= 1
+        self._shares = FairShares()
 
     @contextmanager
     def hold(self) -> Iterator[Hold]:
@@ -86,11 +112,39 @@ class Admission:
             self._in_flight -= held.bytes
 
     @contextmanager
-    def admit(self, body_bytes: int) -> Iterator[None]:
+    def admit(self, body_bytes: int, tenant: str = DEFAULT_TENANT) -> Iterator[None]:
         """Hold room for a whole request while it is worked on; raises Overload."""
+        self._keep_to_share(tenant)
         with self.hold() as held:
             held.grow(body_bytes * EXPANSION)
+            self._shares.brings(tenant, body_bytes, self._clock())
             yield
+
+    def look(self, tenant: str = DEFAULT_TENANT) -> None:
+        """Say before a request is read whether any can be taken; raises Overload."""
+        resident = self._memory()
+        if resident > self._soft:
+            raise self._short(resident)
+        self._keep_to_share(tenant)
+
+    def _keep_to_share(self, tenant: str) -> None:
+        """Let a tenant wait that had more than its part, while others may be kept waiting by it."""
+        resident = self._memory()
+        if self._unread <= CONTENDED_BYTES and resident + self._in_flight <= CONTENDED_SHARE * self._soft:
+            return
+        if self._shares.is_over(tenant, self._clock(), self._alone):
+            reason = f"{self._unread >> 20} MiB are still to be read, and this tenant has had its share of the room"
+            raise Overload(reason, self._delay(1.0), SHARE)
+
+    def _short(self, expected: int) -> Overload:
+        over = (expected - self._soft) / max(1, self._limit - self._soft)
+        reason = f"memory is short: {expected >> 20} MiB of {self._limit >> 20} MiB would be in use"
+        return Overload(reason, self._delay(max(1.0, 5.0 * over)))
+
+    def _delay(self, seconds: float) -> float:
+        """Lengthen a delay by what the backlog takes to be read, and by chance."""
+        whole = seconds + self._unread / DRAINED_BYTES_A_SECOND
+        return min(LONGEST_RETRY_SECONDS, whole * (1 + JITTER * random.random()))  # noqa: S311  # no secret
 
     def take(self, more: int, own: int) -> None:
         """Count bytes as in flight; raises Overload.
@@ -101,17 +155,13 @@ class Admission:
         resident = self._memory()
         expected = resident + self._in_flight + more
         if expected > self._soft and (self._in_flight > own or resident > self._soft):
-            over = (expected - self._soft) / max(1, self._limit - self._soft)
-            raise Overload(
-                f"memory is short: {expected >> 20} MiB of {self._limit >> 20} MiB would be in use",
-                min(LONGEST_RETRY_SECONDS, max(1.0, 5.0 * over)),
-            )
+            raise self._short(expected)
         self._in_flight += more
 
     def _memory(self) -> int:
         now = self._clock()
         if now - self._sampled_at >= SAMPLE_SECONDS:
-            self._held, self._sampled_at = self._resident(), now
+            self._held, self._unread, self._sampled_at = self._resident(), self._measure_unread(), now
             if self._held > self._soft:
                 self._release()
                 self._held = self._resident()

@@ -96,7 +96,12 @@ class Assembly:
         from collector.receivers.intake import Intake
         from collector.receivers.otlp import OtlpReceiver
 
-        admission = Admission(self._settings.service.memory_limit_mib * MIB, self._resident)
+        admission = Admission(
+            self._settings.service.memory_limit_mib * MIB,
+            self._resident,
+            unread=self.bus.backlog_bytes,
+            tenants=len(self._keys.tenants),
+        )
         for name in self._enabled("receivers"):
             yield OtlpReceiver(self._settings.receivers[name], Intake(self.bus, admission, name), self._keys)
 

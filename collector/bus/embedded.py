@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from collector.bus import embedded_log as log
 from collector.bus import retention
+from collector.bus.backlog import Backlog
 from collector.bus.clock import BusClock
 from collector.bus.embedded_consumer import EmbeddedConsumer
 from collector.bus.embedded_log import Head, Packed
@@ -75,6 +76,7 @@ class EmbeddedBus:
         self._wake = threading.Condition()
         self._appended = threading.Condition()
         self._generation = 0
+        self._backlog = Backlog(self._path)
         self._others = WakeUps(folder / "wake", self._announce)
         self._writer = threading.Thread(target=self._run, name="bus-writer", daemon=True)
         self._writer.start()
@@ -123,7 +125,11 @@ class EmbeddedBus:
         return self._clock.now_ns()
 
     def backlog_bytes(self) -> int:
-        """Bytes held by the log."""
+        """Estimate what is still to be read; see `Bus.backlog_bytes`."""
+        return self._backlog.unread_bytes(self._groups)
+
+    def held_bytes(self) -> int:
+        """Say what the log holds, read or not."""
         return self._held
 
     def retain_for(self, readers: Collection[str]) -> None:
@@ -139,6 +145,7 @@ class EmbeddedBus:
         self._writer.join()
         self._others.close()
         self._connection.close()
+        self._backlog.close()
         self._turn.close()
 
     # --- for consumers ---

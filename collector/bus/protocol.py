@@ -151,7 +151,7 @@ class Bus(Protocol):
         """Bus time now: never decreases, also across restarts."""
 
     def backlog_bytes(self) -> int:
-        """Bytes held that some group has still to read."""
+        """Estimate the bytes that senders brought and the slowest group has still to read. Asked by one thread."""
 
     def close(self) -> None:
         """Finish what was accepted, then let go."""

@@ -90,6 +90,11 @@ class ApiKeys:
         """Say whether a request needs a key."""
         return bool(self._tenants)
 
+    @property
+    def tenants(self) -> frozenset[str]:
+        """Name those who have keys."""
+        return frozenset(tenant for _, tenant in self._tenants)
+
     def tenant(self, authorization: str | None, api_key: str | None) -> str | None:
         """Give the tenant of the first proper key among what a request brings; None where it brings none."""
         for key in (_presented(authorization), api_key):

@@ -77,6 +77,13 @@ class Overloaded(Refusal):
     kind = "overloaded"
 
 
+def overloaded(overload: Overload) -> Overloaded:
+    """Make the refusal of a request for which there is no room; the metric says for want of what."""
+    refusal = Overloaded(str(overload), overload.retry_seconds)
+    refusal.kind = f"overloaded_{overload.kind}"
+    return refusal
+
+
 class Accepted(NamedTuple):
     """A request that is durable, but for the items that were rejected."""
 
@@ -105,6 +112,13 @@ class Intake:
         """
         return await asyncio.shield(asyncio.ensure_future(self._take(signal, body, transport, tenant)))
 
+    def look(self, tenant: str) -> None:
+        """Refuse a request before it is read, where there is no room for any of this tenant's."""
+        try:
+            self.admission.look(tenant)
+        except Overload as overload:
+            raise overloaded(overload) from overload
+
     def refuse(self, transport: str, refusal: Refusal) -> Refusal:
         """Count a refusal."""
         REFUSED_REQUESTS.labels(transport=transport, reason=refusal.kind).inc()
@@ -112,13 +126,13 @@ class Intake:
 
     async def _take(self, signal: Signal, body: bytes, transport: str, tenant: str) -> Accepted:
         try:
-            with self.admission.admit(len(body)):
+            with self.admission.admit(len(body), tenant):
                 if len(body) >= LARGE_BYTES:
                     await self._look_at(signal, body)
                 checked, found = self._read(signal, body)
                 await self._publish(signal, checked, found, transport, tenant)
         except Overload as overload:
-            raise Overloaded(str(overload), overload.retry_seconds) from overload
+            raise overloaded(overload) from overload
         return self._counted(signal, checked, found, transport)
 
     async def _look_at(self, signal: Signal, body: bytes) -> None:

@@ -95,6 +95,7 @@ class OtlpGrpc:
         async def export(messages: Messages, context: Any) -> bytes:
             try:
                 tenant = self._tenant(context) if self._keys.needed else DEFAULT_TENANT
+                self._intake.look(tenant)
                 body = await self._message(messages)
                 accepted = await self._intake.take(signal, body, "grpc", tenant)
             except Refusal as refusal:

@@ -18,7 +18,17 @@ from collector.receivers.compression import DECODERS, decompress
 from collector.receivers.cors import Cors
 from collector.receivers.http_connections import HttpConnections
 from collector.receivers.http_listener import HttpListener
-from collector.receivers.intake import Accepted, Intake, Malformed, NoKey, Overloaded, Refusal, TooLarge, Unsupported
+from collector.receivers.intake import (
+    Accepted,
+    Intake,
+    Malformed,
+    NoKey,
+    Overloaded,
+    Refusal,
+    TooLarge,
+    Unsupported,
+    overloaded,
+)
 from collector.receivers.media_types import JSON, PROTOBUF, PROTOBUFS
 from collector.receivers.otlp_config import HttpConfig
 from collector.receivers.otlp_json import from_json
@@ -115,6 +125,7 @@ class OtlpHttp:
         return _succeed(signal, accepted, as_json)
 
     async def _take(self, signal: Signal, request: web.BaseRequest, as_json: bool, tenant: str) -> Accepted:
+        self._intake.look(tenant)
         encoding = request.headers.get("Content-Encoding", "")
         try:
             with self._intake.admission.hold() as held:
@@ -122,7 +133,7 @@ class OtlpHttp:
                 if encoding or as_json:
                     body = await self._decode(signal, encoding, body, as_json)
         except Overload as overload:
-            raise Overloaded(str(overload), overload.retry_seconds) from overload
+            raise overloaded(overload) from overload
         return await self._intake.take(signal, body, "http", tenant)
 
     async def _decode(self, signal: Signal, encoding: str, body: bytes, as_json: bool) -> bytes:

@@ -98,7 +98,7 @@ def test_a_full_bus_refuses_with_a_delay_until_its_readers_caught_up(
     assert refused.value.retry_after_seconds > 0
     assert len(consumer.poll(timeout_seconds=1.0).records) >= 1
     consumer.commit()
-    assert eventually(lambda: bus.backlog_bytes() <= 2_000)
+    assert eventually(lambda: bus.held_bytes() <= 2_000)
     bus.publish(records(b"fits again")).result(5)
     bus.close()
 
@@ -120,4 +120,21 @@ def test_records_nobody_has_read_survive_their_age(tmp_path: Path, monkeypatch: 
     for _ in range(5):
         bus.publish(records(b"more")).result(5)
     assert [record.value for record in reader.poll(timeout_seconds=1.0).records][:2] == [b"1", b"2"]
+    bus.close()
+
+
+def test_the_backlog_is_what_the_slowest_reader_has_still_to_read(tmp_path: Path) -> None:
+    bus = EmbeddedBus(tmp_path)
+    quick, slow = bus.consumer("quick", ["otlp_spans"]), bus.consumer("slow", ["otlp_spans"])
+    assert bus.backlog_bytes() == 0
+    for _ in range(4):
+        bus.publish([Outgoing("otlp_spans", "", os.urandom(10_000))]).result(5)
+    whole = bus.backlog_bytes()
+    assert whole == bus.held_bytes() >= 40_000
+    quick.poll(timeout_seconds=1.0)
+    quick.commit()
+    assert bus.backlog_bytes() == whole
+    slow.poll(max_records=2, timeout_seconds=1.0)
+    slow.commit()
+    assert bus.backlog_bytes() == whole // 2
     bus.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from collector.admission import EXPANSION, LONGEST_RETRY_SECONDS, Admission, Overload
+from collector.admission import CONTENDED_BYTES, EXPANSION, LONGEST_RETRY_SECONDS, Admission, Overload
+from collector.fair_share import MOST_TENANTS, FairShares
 
 LIMIT = 10_000_000
 SOFT = 8_000_000
@@ -83,3 +84,107 @@ def test_resident_memory_is_not_read_for_every_request() -> None:
         with admission.admit(1):
             pass
     assert len(reads) == 1
+
+
+def refusal(admission: Admission, tenant: str = "default") -> Overload | None:
+    """Ask for room for a small request; None where there is some."""
+    try:
+        admission.look(tenant)
+        with admission.admit(1_000, tenant):
+            return None
+    except Overload as refused:
+        return refused
+
+
+class Queue:
+    """A backlog and a clock that do what a test says, in front of so many tenants."""
+
+    def __init__(self, tenants: int) -> None:
+        self.unread = 0
+        self.now = 0.0
+        self.admission = Admission(
+            1 << 40, lambda: 0, lambda: self.now, lambda: None, lambda: self.unread, tenants=tenants
+        )
+
+    def brings(self, tenant: str, times: int) -> int:
+        """Let a tenant ask so often, and count how often there was room."""
+        self.now += 1
+        return sum(refusal(self.admission, tenant) is None for _ in range(times))
+
+
+def test_nothing_is_read_of_a_request_while_the_memory_is_full() -> None:
+    machine = Machine()
+    machine.resident = SOFT + 1
+    with pytest.raises(Overload):
+        machine.admission.look()
+
+
+def test_the_delay_grows_with_the_backlog() -> None:
+    delays = []
+    for unread in (0, 8 << 20, 64 << 20, 1 << 40):
+        admission = Admission(LIMIT, lambda: SOFT + 1, unread=lambda unread=unread: unread)  # type: ignore[misc]
+        refused = refusal(admission)
+        assert refused is not None
+        delays.append(refused.retry_seconds)
+    assert delays == sorted(delays)
+    assert delays[0] < delays[2]
+    assert delays[-1] == LONGEST_RETRY_SECONDS
+
+
+def test_those_refused_together_do_not_come_back_together() -> None:
+    admission = Admission(LIMIT, lambda: SOFT + 1)
+    refused = [refusal(admission) for _ in range(20)]
+    assert len({one.retry_seconds for one in refused if one is not None}) > 10
+
+
+def test_who_floods_waits_while_others_are_still_taken() -> None:
+    queue = Queue(tenants=2)
+    assert queue.brings("flood", 200) == 200
+    assert queue.brings("modest", 5) == 5
+    queue.unread = 2 * CONTENDED_BYTES
+    assert queue.brings("flood", 200) == 0
+    assert queue.brings("modest", 5) == 5
+
+
+def test_who_floods_is_taken_again_once_the_backlog_is_read() -> None:
+    queue = Queue(tenants=2)
+    queue.brings("flood", 200)
+    queue.unread = 2 * CONTENDED_BYTES
+    assert queue.brings("flood", 1) == 0
+    queue.unread = 0
+    assert queue.brings("flood", 200) == 200
+
+
+def test_who_is_alone_may_use_all_there_is() -> None:
+    queue = Queue(tenants=1)
+    queue.brings("default", 200)
+    queue.unread = 2 * CONTENDED_BYTES
+    assert queue.brings("default", 200) == 200
+
+
+def test_a_late_comer_finds_room_behind_one_who_floods() -> None:
+    queue = Queue(tenants=2)
+    queue.brings("flood", 200)
+    queue.unread = 2 * CONTENDED_BYTES
+    assert queue.brings("flood", 10) == 0
+    assert queue.brings("new", 10) > 0
+
+
+def test_equal_tenants_are_all_taken_about_alike() -> None:
+    queue = Queue(tenants=3)
+    for _ in range(10):
+        for tenant in ("a", "b", "c"):
+            queue.brings(tenant, 10)
+    queue.unread = 2 * CONTENDED_BYTES
+    taken = dict.fromkeys(("a", "b", "c"), 0)
+    for _ in range(60):
+        for tenant in taken:
+            taken[tenant] += queue.brings(tenant, 3)
+    assert min(taken.values()) > 0.5 * max(taken.values()) > 0
+
+
+def test_tenants_are_remembered_within_a_bound() -> None:
+    shares = FairShares()
+    for number in range(3 * MOST_TENANTS):
+        shares.brings(str(number), 1, 0.0)
+    assert len(shares._brought) == MOST_TENANTS  # its size is what matters
