@@ -108,7 +108,7 @@ def test_room_is_made_again_while_nothing_is_taken_for_want_of_it(tmp_path: Path
     assert len(reading.poll().records) == 1
     reading.commit()
     deadline = time.monotonic() + FAR_SECONDS
-    while bus.backlog_bytes() and time.monotonic() < deadline:
+    while bus.held_bytes() and time.monotonic() < deadline:
         time.sleep(0.02)
     bus.publish([Outgoing("usage", "k", b"taken")]).result(30)
     elsewhere.close()
