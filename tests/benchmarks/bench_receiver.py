@@ -26,7 +26,6 @@ from .span_requests import FEW, MANY, SpanRequests
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 SPANS_A_RUN = 40_000
 RUNS = 3
-SENDERS = 4
 WARM_REQUESTS = 8
 HTTP_TYPES = {"HTTP": "application/x-protobuf", "HTTP with JSON": "application/json"}
 
@@ -39,6 +38,7 @@ class Case(NamedTuple):
     traces: int
     partitions: int = 1
     attributes: tuple[tuple[str, int], ...] = MANY
+    senders: int = 4
 
     def __str__(self) -> str:
         """Say it in words."""
@@ -49,13 +49,15 @@ class Case(NamedTuple):
         """Say in words what is sent."""
         spread = "one span a trace" if self.traces == self.batch else f"{self.traces} traces"
         few = ", few attributes" if self.attributes is FEW else ""
-        return f"{self.door}, {self.batch} spans of 1 kB a request, {spread}{few}"
+        many = f", {self.senders} at once" if self.senders != 4 else ""
+        return f"{self.door}, {self.batch} spans of 1 kB a request, {spread}{few}{many}"
 
 
 CASES = (
     Case("gRPC", 500, 20),
     Case("gRPC", 100, 20),
     Case("HTTP", 500, 20),
+    Case("gRPC", 100, 20, senders=12),
     Case("gRPC", 500, 20, attributes=FEW),
     Case("gRPC", 100, 20, attributes=FEW),
     Case("HTTP with JSON", 500, 20),
@@ -64,7 +66,7 @@ CASES = (
     Case("gRPC", 100, 100, 12),
     Case("HTTP", 500, 500, 12),
 )
-BESIDE_ROTEL = CASES[:5]
+BESIDE_ROTEL = CASES[:6]
 """Partitions are nothing to a blackhole, and Rotel answers JSON with less leniency."""
 
 
@@ -97,11 +99,11 @@ def _figures(case: Case, agent: Path | None) -> Iterator[Figure]:
 
 def _spans_per_cpu_second(case: Case, started: AbstractContextManager[Server]) -> float:
     bodies = _bodies(case.door.endswith("JSON"), SpanRequests(case.batch, case.traces, case.attributes))
-    with started as server, _sender(case.door, server) as send:
+    with started as server, _sender(case, server) as send:
         for body in bodies[:WARM_REQUESTS]:
             send(body)
         begun = server.cpu_seconds()
-        with ThreadPoolExecutor(SENDERS) as senders:
+        with ThreadPoolExecutor(case.senders) as senders:
             taken = sum(senders.map(send, bodies[WARM_REQUESTS:]))
         used = server.cpu_seconds() - begun
     if taken != len(bodies) - WARM_REQUESTS:
@@ -116,18 +118,18 @@ def _bodies(in_json: bool, requests: SpanRequests) -> Sequence[bytes]:
 
 
 @contextmanager
-def _sender(door: str, server: Server) -> Iterator[Callable[[bytes], bool]]:
+def _sender(case: Case, server: Server) -> Iterator[Callable[[bytes], bool]]:
     """Give what sends a request and tells whether it was taken; safe in several threads."""
-    if door == "gRPC":
+    if case.door == "gRPC":
         with grpc.insecure_channel(server.grpc) as channel:
             call: Any = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
             yield lambda body: call(body) == b""
         return
-    free = [http.client.HTTPConnection(server.http, timeout=30) for _ in range(SENDERS)]
+    free = [http.client.HTTPConnection(server.http, timeout=30) for _ in range(case.senders)]
 
     def post(body: bytes) -> bool:
         connection = free.pop()
-        connection.request("POST", "/v1/traces", body, {"Content-Type": HTTP_TYPES[door]})
+        connection.request("POST", "/v1/traces", body, {"Content-Type": HTTP_TYPES[case.door]})
         answer = connection.getresponse()
         answer.read()
         free.append(connection)
