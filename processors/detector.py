@@ -17,7 +17,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from schemas.detection import Finding
-from schemas.step import SpanRef, Step, Usage
+from schemas.step import KINDS, SpanRef, Step, Usage
 
 
 class DetectorConfig(BaseModel):
@@ -66,6 +66,8 @@ class Detector(ABC, Generic[ConfigT, ItemT, StateT]):
     Config: ClassVar[type[DetectorConfig]]
     Item: ClassVar[type[msgspec.Struct]]
     State: ClassVar[type[msgspec.Struct]]
+    kinds: ClassVar[Sequence[str]] = KINDS
+    """Kinds of steps it reads: `project` is asked about no other, for which it must say None."""
     by_agent: ClassVar[bool] = False
     """True where `At.agent` changes what is found: the runtime then rewinds when a name arrives late."""
 

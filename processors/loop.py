@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from processors.detector import At, Detector, DetectorConfig
-from processors.loop_actions import NAME_CAP, Action, Mark, Sort, action_of, joined
+from processors.loop_actions import ACTIVE, NAME_CAP, Action, Mark, Sort, action_of, joined
 from processors.loop_blindness import Growth
 from processors.loop_cycles import Seen
 from processors.loop_episodes import TALK, TOOL, Episode
@@ -54,6 +54,7 @@ class LoopDetector(Detector[LoopConfig, Action, LoopState]):
     Config: ClassVar = LoopConfig
     Item: ClassVar = Action
     State: ClassVar = LoopState
+    kinds = ACTIVE
     by_agent = True
 
     def project(self, step: Step) -> Action | None:

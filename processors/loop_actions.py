@@ -18,6 +18,8 @@ NAME_CAP = 64
 _TOLD_CAP = 512
 """Characters of a model's input that are looked at, from its end: what it was told last."""
 _ACTING = (TOOL, RETRIEVAL, MEMORY)
+ACTIVE = (*_ACTING, LLM, HANDOFF, AGENT)
+"""Kinds of steps that can be an action."""
 
 
 class Sort:

@@ -93,6 +93,7 @@ class OverflowDetector(Detector[OverflowConfig, OverflowItem, OverflowState]):
     Config: ClassVar = OverflowConfig
     Item: ClassVar = OverflowItem
     State: ClassVar = OverflowState
+    kinds = (LLM,)
     by_agent = True
 
     def project(self, step: Step) -> OverflowItem | None:

@@ -77,6 +77,7 @@ class RetryStormDetector(Detector[RetryStormConfig, RetryItem, RetryState]):
     Config: ClassVar = RetryStormConfig
     Item: ClassVar = RetryItem
     State: ClassVar = RetryState
+    kinds = (*MODELS, *TOOLS)
     by_agent = True
 
     def project(self, step: Step) -> RetryItem | None:

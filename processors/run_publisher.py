@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
-
 from collector.bus.protocol import Outgoing
 from processors.detector import AnyDetector
 from processors.publishing import (
@@ -162,5 +160,5 @@ def attribute(run: RunState, span_id: str, agent: str) -> None:
         episodes = run.window.folds[number].episodes
         for key, known in published.items():
             if known.crossing_span == span_id and known.agent != agent and key in episodes:
-                episodes[key] = msgspec.structs.replace(episodes[key], agent=agent)
+                run.window.folds[number].attribute(key, agent)
                 run.window.touched.add((number, key))

@@ -68,6 +68,8 @@ class RunWindow:
         self.entries: list[Entry] = []
         self.by_span: dict[str, Entry] = {}
         self.frontier: Order | None = None
+        self.earliest_ns: int | None = None
+        """No entry was seen (bus time) before this; None while there has been none."""
         self.failures: list[DetectorFailure] = []
         self.touched: set[tuple[int, str]] = set()
         self._snapshots: list[list[bytes]] = [base or self._pack()]
@@ -81,6 +83,8 @@ class RunWindow:
         if self.frontier is not None and entry.order <= self.frontier:
             return False
         self.by_span[entry.span_id] = entry
+        if self.earliest_ns is None or entry.seen_ns < self.earliest_ns:
+            self.earliest_ns = entry.seen_ns
         if not self.entries or entry.order > self.entries[-1].order:
             self.rows.changed(len(self.entries))
             self.entries.append(entry)
@@ -130,15 +134,14 @@ class RunWindow:
         try:
             self.touched.update((number, episode_key(finding)) for finding in fold.on_deadline(now_ns))
         except Exception as error:  # noqa: BLE001  # as in `_observe`
-            fold.broken = True
-            self.failures.append(DetectorFailure(fold.detector.name, error))
+            self._fail(fold, error)
 
     def has_left(self, order: Order) -> bool:
         """Say whether a place may have held a step that is no longer here: it is behind the window, or all is new."""
         return not self.entries if self.frontier is None else order <= self.frontier
 
     def seen_past(self, end_ns: int) -> int | None:
-        """Say when (bus time) the run first showed a step that ended after `end_ns`; None where none did."""
+        """Say when (bus time) the window first showed a step that ended after `end_ns`; None where none did."""
         return min((entry.seen_ns for entry in self.entries if entry.end_ns > end_ns), default=None)
 
     # --- taking it out and putting it back ---
@@ -174,20 +177,21 @@ class RunWindow:
         self._dirty_from = place if self._dirty_from is None else min(self._dirty_from, place)
 
     def _observe(self, entry: Entry, count: int) -> None:
-        at, number = entry.at(self._run_id), -1
-        for fold, item in zip(self.folds, entry.items, strict=True):
-            number += 1
-            if item is None or fold.broken:
+        at = entry.at(self._run_id)
+        for number, item in enumerate(entry.items):
+            if item is None or (fold := self.folds[number]).broken:
                 continue
             try:
-                findings = fold.detector.observe(fold.state, at, item)
-                if findings:
-                    self.touched.update((number, episode_key(finding)) for finding in fold.remember(findings))
+                for finding in fold.observe(at, item):
+                    self.touched.add((number, episode_key(finding)))
             except Exception as error:  # noqa: BLE001  # a detector's bug must not take the others down; it is reported
-                fold.broken = True
-                self.failures.append(DetectorFailure(fold.detector.name, error))
+                self._fail(fold, error)
         if count % SNAPSHOT_EVERY == 0:
             self._snapshots.append(self._pack())
+
+    def _fail(self, fold: Fold, error: Exception) -> None:
+        fold.fail()
+        self.failures.append(DetectorFailure(fold.detector.name, error))
 
     def _replay_from(self, place: int) -> None:
         snapshot = min(place // SNAPSHOT_EVERY, len(self._snapshots) - 1)

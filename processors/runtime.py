@@ -33,6 +33,17 @@ DUE_AT_ONCE = 200
 Biller = Callable[[Step, bytes], tuple[bytes, Sequence[Outgoing]]]
 """From a step and what was billed for it before (empty: nothing) to what is billed now and the `usage` records."""
 
+Project = Callable[[Step], Any]
+
+
+def readers_by_kind(detectors: Sequence[AnyDetector]) -> dict[str, list[tuple[int, Project]]]:
+    """Table who reads which kind of step, so that a step costs those detectors only: number and `project` of each."""
+    table: dict[str, list[tuple[int, Project]]] = {}
+    for number, detector in enumerate(detectors):
+        for kind in detector.kinds:
+            table.setdefault(kind, []).append((number, detector.project))
+    return table
+
 
 class Runtime:
     """A stage that runs detectors over `agent_steps`."""
@@ -53,6 +64,7 @@ class Runtime:
     ) -> None:
         self.group = group
         self._detectors = detectors
+        self._readers = readers_by_kind(detectors)
         self._clock_ns = clock_ns
         self._bill = bill
         self._idle_ns = int(run_idle_seconds * SECOND)
@@ -125,14 +137,14 @@ class Runtime:
                 window.remove(old)
             return outputs
         items = self._project(step)
-        if old is None and not billed and all(item is None for item in items):
+        if old is None and not billed and items.count(None) == len(items):
             return outputs
         entry = self._entry(step, items, old.seen_ns if old else seen_ns, billed)
         if old is not None:
             window.replace(old, entry)
         elif self._is_late(run, step, seen_ns) or not window.insert(entry):
             self._too_late(run, step)
-        if old is None or old.agent != step.agent:
+        if (old is None or old.agent != step.agent) and any(run.published):
             attribute(run, step.span_id, step.agent)
         return outputs
 
@@ -143,7 +155,10 @@ class Runtime:
         return self._bill(step, old.billed if old else b"")
 
     def _project(self, step: Step) -> tuple[Any, ...]:
-        return tuple(detector.project(step) for detector in self._detectors)
+        items = [None] * len(self._detectors)
+        for number, project in self._readers.get(step.kind, ()):
+            items[number] = project(step)
+        return tuple(items)
 
     def _entry(self, step: Step, items: tuple[Any, ...], seen_ns: int, billed: bytes) -> Entry:
         trace_id = "" if step.trace_id == step.run_id else step.trace_id
@@ -151,9 +166,11 @@ class Runtime:
 
     def _is_late(self, run: RunState, step: Step, seen_ns: int) -> bool:
         """Say whether the run went on past this step's end longer ago than lateness allows."""
-        entries = run.window.entries
+        entries, earliest_ns = run.window.entries, run.window.earliest_ns
         if not entries or step.end_ns >= entries[-1].end_ns:
             return False
+        if earliest_ns is not None and seen_ns - earliest_ns <= self._lateness_ns:
+            return False  # nothing in the window is that old, so there is nothing to look for
         passed = run.window.seen_past(step.end_ns)
         return passed is not None and seen_ns - passed > self._lateness_ns
 

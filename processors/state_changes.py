@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from processors.state_paths import kind_of, words_of
+from processors.state_paths import NAME_CHARS, kind_of, words_of
 from processors.state_relations import disordered, holds
 from processors.state_rules import Change, changes_of, identity_text_changed, lost
 from processors.state_streams import RELATION_HELD, Broken, Stream
@@ -115,8 +115,13 @@ def combined(found: Sequence[Change]) -> float:
 
 def words_in(step: Step) -> tuple[int, ...]:
     """Hash the words of what a step does: a tool's name and arguments, or what was said."""
-    text = f"{step.tool} {step.args[:400]}" if step.tool else step.output_text[:400]
-    return tuple(dict.fromkeys(word_hash(word) for word in words_of(text)))[:HINTS_CAP] if text.strip() else ()
+    return _hashed_words((f"{step.tool} {step.args[:NAME_CHARS]}" if step.tool else step.output_text)[:NAME_CHARS])
+
+
+@lru_cache(maxsize=1_024)
+def _hashed_words(text: str) -> tuple[int, ...]:
+    """Hash a text's first words; remembered, as what a run does it does again, and a step is often told again."""
+    return tuple(dict.fromkeys(map(word_hash, words_of(text))))[:HINTS_CAP]
 
 
 @lru_cache(maxsize=8_192)

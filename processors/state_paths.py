@@ -19,6 +19,9 @@ RANDOM_LOOKING = re.compile(
 SORTABLE_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?Z?\Z")
 MIXED = re.compile(r"(?=[A-Za-z0-9_-]*[A-Za-z])(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{10,64}\Z")
 CLOCK_RANGES = ((1e9, 4e9), (1e12, 4e12), (1e18, 4e18))
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+NAME_CHARS = 256
+"""Characters of a name or text that are cut into words."""
 WORD = re.compile(r"[A-Za-z]+|\d+")
 IDENTITY_WORDS = frozenset({"id", "uuid", "guid", "key", "number", "no", "ref", "sku"})
 TRANSIENT_WORDS = frozenset({"request", "trace", "span", "correlation", "nonce", "event", "message", "call", "attempt"})
@@ -75,7 +78,7 @@ def is_time(text: str) -> bool:
 
 def words_of(text: str) -> list[str]:
     """Cut a name into lower-case words: `orderId`, `order_id` and `order-id` give the same."""
-    return [word.lower() for word in WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text[:256]))]
+    return [word.lower() for word in WORD.findall(_CAMEL.sub(" ", text[:NAME_CHARS]))]
 
 
 def is_identity(path: str) -> bool:

@@ -60,6 +60,7 @@ class ToolErrorDetector(Detector[ToolErrorConfig, ToolErrorItem, ToolErrorState]
     Config: ClassVar = ToolErrorConfig
     Item: ClassVar = ToolErrorItem
     State: ClassVar = ToolErrorState
+    kinds = TOOLS
 
     def project(self, step: Step) -> ToolErrorItem | None:
         """Keep tool calls; model calls fail in other ways and are not tools."""

@@ -19,7 +19,7 @@ import processors
 from processors.detector import AnyDetector, Detector
 from processors.model_catalogue import PricedModels
 from schemas.detection import SEVERITIES
-from schemas.step import Step
+from schemas.step import KINDS, Step
 
 FOLDER = Path(processors.__file__).parent
 CATALOGUE = PricedModels()
@@ -80,13 +80,23 @@ def test_defaults_are_valid_and_unknown_settings_are_refused(detector: AnyDetect
         type(detector).Config.model_validate({"nonsense": 1})
 
 
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@FEW
+@given(runs())
+def test_a_kind_of_step_it_does_not_read_says_nothing_to_it(detector: AnyDetector, steps: list[Step]) -> None:
+    assert set(detector.kinds) <= set(KINDS)
+    unread = [kind for kind in KINDS if kind not in detector.kinds]
+    assert [detector.project(msgspec.structs.replace(step, kind=kind)) for step in steps for kind in unread] == [
+        None for _ in steps for _ in unread
+    ]
+
+
 def test_an_empty_state_survives_msgpack(detector: AnyDetector) -> None:
     begun = detector.begin()
     data = msgspec.msgpack.encode(begun)
     assert msgspec.msgpack.encode(msgspec.msgpack.decode(data, type=type(begun))) == data
-
-
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FEW

@@ -61,7 +61,7 @@ def reports(detector: AnyDetector, steps: Iterable[Step]) -> list[Finding]:
         item = detector.project(step)
         if item is not None:
             at = At(step.start_ns, step.end_ns, ref(step), step.agent)
-            reported += fold.remember(fold.detector.observe(fold.state, at, item))
+            reported += fold.observe(at, item)
         fold = codec.unpack(codec.pack(fold))
     return reported
 
