@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import orjson
 
 from processors.detector import At, Detector, DetectorConfig
 from processors.state_changes import HINTS_CAP, combined, disorder, explained_away, restored, words_in, wrong_in
-from processors.state_paths import flatten, kind_of
+from processors.state_paths import kind_of, read_state
 from processors.state_relations import holds
 from processors.state_report import corruption_finding
 from processors.state_rules import Change, implausible
@@ -67,10 +66,9 @@ class StateDelta(Detector[StateConfig, StateItem, States]):
         state.words = [*state.words, *item.words][-4 * HINTS_CAP :]
         if not item.state:
             return ()
-        read = orjson.loads(item.state)
-        if not isinstance(read, dict) or not read:
+        flat = read_state(item.state)
+        if not flat:
             return ()
-        flat = flatten(read)
         stream = stream_of(state.streams, flat)
         heard, state.words = set(state.words), []
         state.at += 1
@@ -84,7 +82,7 @@ class StateDelta(Detector[StateConfig, StateItem, States]):
     def _compare(
         self, stream: Stream, item: StateItem, at: At, flat: Mapping[str, Any], heard: set[int]
     ) -> Sequence[Finding]:
-        before = flatten(orjson.loads(stream.state))
+        before = read_state(stream.state)
         replaced = is_replaced(before, flat, stream)
         back = restored(stream.broken, before, flat)
         wrong = [] if replaced else [change for change in wrong_in(before, flat, stream) if change.path not in back]
@@ -117,7 +115,7 @@ class StateDelta(Detector[StateConfig, StateItem, States]):
             return ()
         if any(holds(relation, flat) is False for relation, held in stream.relations.items() if held >= RELATION_HELD):
             return ()
-        if flat == flatten(orjson.loads(stream.state)) or broken.finding.spans[-1] == at.span:
+        if flat == read_state(stream.state) or broken.finding.spans[-1] == at.span:
             return ()
         stream.broken = None
         return [msgspec.structs.replace(broken.finding, status=CLOSED)]

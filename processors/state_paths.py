@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 PATHS_CAP = 96
 DEPTH_CAP = 4
@@ -40,6 +43,13 @@ def kind_of(value: Any) -> str:
     if isinstance(value, str):
         return TEXT
     return LIST if isinstance(value, list) else MAP
+
+
+@lru_cache(maxsize=32)
+def read_state(text: str) -> Mapping[str, Any]:
+    """Read a state's values by path; empty where it is no map. Remembered: each state is read again with the next."""
+    state = orjson.loads(text)
+    return flatten(state) if isinstance(state, dict) else {}
 
 
 def flatten(state: dict[str, Any]) -> dict[str, Any]:
@@ -78,9 +88,16 @@ def is_time(text: str) -> bool:
 
 def words_of(text: str) -> list[str]:
     """Cut a name into lower-case words: `orderId`, `order_id` and `order-id` give the same."""
-    return [word.lower() for word in WORD.findall(_CAMEL.sub(" ", text[:NAME_CHARS]))]
+    return list(_words(text[:NAME_CHARS]))
 
 
+@lru_cache(maxsize=4_096)
+def _words(name: str) -> tuple[str, ...]:
+    """Cut a name; remembered, as a state's fields have the same names every time."""
+    return tuple([word.lower() for word in WORD.findall(_CAMEL.sub(" ", name))])
+
+
+@lru_cache(maxsize=4_096)
 def is_identity(path: str) -> bool:
     """Say whether a path names what something is, by its last word."""
     words = words_of(path.rsplit(".", 1)[-1])

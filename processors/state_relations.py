@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from processors.state_paths import is_identity, rows_of, words_of
@@ -42,12 +43,17 @@ def _candidates(path: str, of: str, items: list[Any]) -> Iterator[str]:
 
 def _bounds(flat: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for path, value in flat.items():
-        words = words_of(path)
-        for low, high in ORDERED:
-            if low in words:
-                partner = path.replace(low, high)
-                if partner != path and type(flat.get(partner)) is type(value) and isinstance(value, int | float | str):
-                    yield path, partner
+        for low, high in _bounding(path):
+            partner = path.replace(low, high)
+            if partner != path and type(flat.get(partner)) is type(value) and isinstance(value, int | float | str):
+                yield path, partner
+
+
+@lru_cache(maxsize=4_096)
+def _bounding(path: str) -> tuple[tuple[str, str], ...]:
+    """Name the pairs of bounds of which a path is the lower one, by its words."""
+    words = words_of(path)
+    return tuple(pair for pair in ORDERED if pair[0] in words)
 
 
 def disordered(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
