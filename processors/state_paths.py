@@ -94,6 +94,11 @@ def words_of(text: str) -> list[str]:
 @lru_cache(maxsize=4_096)
 def _words(name: str) -> tuple[str, ...]:
     """Cut a name; remembered, as a state's fields have the same names every time."""
+    lower = name.lower()
+    if lower == name:
+        return tuple(WORD.findall(name))
+    if name.isascii():
+        return tuple(WORD.findall(_CAMEL.sub(" ", name).lower()))
     return tuple([word.lower() for word in WORD.findall(_CAMEL.sub(" ", name))])
 
 
