@@ -1,48 +1,56 @@
 """Drives a delivery: gather a batch, fix it durably, deliver it, commit; after a crash the same batch again.
 
 The plan (which offsets, under which token) is committed before the store is touched and removed together with the
-commit of the offsets. So a batch is delivered again with exactly the same records or not at all, and the store's
-deduplication by token makes that harmless.
+commit of the offsets. So a batch is delivered again with exactly the same records or not at all, and the delivery
+knows that it may have been written before. Tokens are drawn, not derived: a bus that was begun anew counts its
+offsets from 0 again, and the store must not take its batches for those of the bus before.
+A batch that fails time after time, not for want of the store, is cut in halves down to the one record at fault.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from collector.bus.protocol import Batch, Bus, Consumer, Delivery, Handled, Record, StateChange
-from collector.stages import POLL_SECONDS, StageThread
+from collector.bus.protocol import Batch, Bus, Consumer, Delivery, Handled, Range, Record, StateChange
+from collector.stages import StageThread
 
-PLAN_STORE, PLAN_KEY = "plan", "next"
+PLAN_STORE, PLAN_KEY = "plan", "queue"
+BATCH_BYTES = 16 * 1024 * 1024
+BUSY_BYTES, BUSY_FLUSHES = 1024 * 1024, 4
+"""From how many bytes on a batch may take how many times its delivery's `flush_seconds` to grow."""
 
-Range = tuple[str, int, int, int]
-"""Topic, partition, first and last offset."""
 
-
-class Plan(msgspec.Struct, array_like=True):
-    """What the next delivery holds."""
+class Plan(msgspec.Struct, array_like=True, frozen=True):
+    """What a delivery holds. `again`: parts of it may have been delivered under another plan."""
 
     token: str
     ranges: list[Range]
+    again: bool = False
 
 
 class DeliveryThread(StageThread):
     """One delivery in a thread of its own."""
 
-    def __init__(self, name: str, delivery: Delivery, bus: Bus, on_fenced: object) -> None:
+    def __init__(self, name: str, delivery: Delivery, bus: Bus, on_fenced: Callable[[str], None]) -> None:
         super().__init__(name, delivery, bus, on_fenced, delivery.max_records)  # type: ignore[arg-type]  # see _handle
         self._delivery = delivery
+        self._plans: list[Plan] = []
+        """Committed and not yet delivered; the first one is what the polled batch holds."""
 
     def _poll(self, consumer: Consumer, limit: int) -> Batch:
         stored = consumer.state.get(PLAN_STORE, PLAN_KEY)
         if stored is not None:
-            return poll_exactly(consumer, msgspec.msgpack.decode(stored, type=Plan))
+            plans = msgspec.msgpack.decode(stored, type=list[Plan])
+            self._plans = [msgspec.structs.replace(plans[0], again=True), *plans[1:]]
+            return consumer.poll_again(self._plans[0].ranges)
         batch = self._gather(consumer, limit)
-        if batch.records:
-            plan = plan_of(self._delivery.group, batch.records)
-            consumer.commit(changes=[StateChange(PLAN_STORE, PLAN_KEY, msgspec.msgpack.encode(plan))], offsets=False)
+        self._plans = [plan_of(self._delivery.group, batch.records)] if batch.records else []
+        if self._plans:
+            consumer.commit(changes=[_kept(self._plans)], offsets=False)
         return batch
 
     def _gather(self, consumer: Consumer, limit: int) -> Batch:
@@ -66,22 +74,22 @@ class DeliveryThread(StageThread):
         return begun + flushes * self._delivery.flush_seconds - time.monotonic()
 
     def _handle(self, batch: Batch, consumer: Consumer) -> Handled:  # noqa: ARG002  # deliveries keep no state of it
-        if not batch.records:
+        if not self._plans:
             return Handled()
-        handled = self._delivery.deliver(batch, plan_of(self._delivery.group, batch.records).token)
-        return Handled(handled.outputs, [*handled.changes, StateChange(PLAN_STORE, PLAN_KEY, None)])
+        plan, *left = self._plans
+        # A plan may be empty by now: the log lets go of what a newer record of its key replaces.
+        handled = self._delivery.deliver(batch, plan.token, plan.again) if batch.records else Handled()
+        return Handled(handled.outputs, [*handled.changes, _kept(left)])
 
     def _end(self) -> None:
         self._delivery.close()
 
-    def _give_up(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
-        super()._give_up(consumer, batch, error)
-        consumer.commit(changes=[StateChange(PLAN_STORE, PLAN_KEY, None)], offsets=False)
-
-
-BATCH_BYTES = 16 * 1024 * 1024
-BUSY_BYTES, BUSY_FLUSHES = 1024 * 1024, 4
-"""From how many bytes on a batch may take how many times its delivery's `flush_seconds` to grow."""
+    def _isolate(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
+        """Cut the plan that fails in two, or give up on it where it is one record."""
+        if len(batch.records) == 1:
+            self._give_up(consumer, batch, error, [_kept(self._plans[1:])])
+        elif self._plans:
+            consumer.commit(changes=[_kept([*halves(self._plans[0]), *self._plans[1:]])], offsets=False)
 
 
 def plan_of(group: str, records: Sequence[Record]) -> Plan:
@@ -91,32 +99,24 @@ def plan_of(group: str, records: Sequence[Record]) -> Plan:
         place = (record.topic, record.partition)
         first, _ = ends.get(place, (record.offset, 0))
         ends[place] = (first, record.offset)
-    ranges = [(topic, part, first, last) for (topic, part), (first, last) in sorted(ends.items())]
-    token = ",".join(f"{topic}/{part}:{first}-{last}" for topic, part, first, last in ranges)
-    return Plan(f"{group}|{token}", ranges)
+    ranges = [Range(topic, part, first, last) for (topic, part), (first, last) in sorted(ends.items())]
+    return Plan(f"{group}|{secrets.token_hex(16)}", ranges)
 
 
-def poll_exactly(consumer: Consumer, plan: Plan) -> Batch:
-    """Read the records of a plan again, and nothing else."""
-    records: list[Record] = []
-    wanted = {(topic, part): last for topic, part, _, last in plan.ranges}
-    beyond: dict[tuple[str, int], int] = {}
-    now_ns = 0
-    for topic, part, first, _ in plan.ranges:
-        consumer.seek(topic, part, first)
-    missing = sum(last - first + 1 for _, _, first, last in plan.ranges)
-    while missing > 0:
-        batch = consumer.poll(missing, timeout_seconds=POLL_SECONDS)
-        now_ns = batch.now_ns
-        if not batch.records:
-            break
-        for record in batch.records:
-            place = (record.topic, record.partition)
-            if record.offset <= wanted.get(place, -1):
-                records.append(record)
-                missing -= 1
-            else:
-                beyond.setdefault(place, record.offset)
-    for (topic, part), offset in beyond.items():
-        consumer.seek(topic, part, offset)
-    return Batch(sorted(records, key=lambda record: record.append_ns), now_ns)
+def halves(plan: Plan) -> list[Plan]:
+    """Cut a plan in two; what it held may have been delivered in part."""
+    room = (sum(last - first + 1 for _, _, first, last in plan.ranges) + 1) // 2
+    early: list[Range] = []
+    late: list[Range] = []
+    for topic, part, first, last in plan.ranges:
+        cut = min(last, first + room - 1)
+        room -= max(0, cut - first + 1)
+        if cut >= first:
+            early.append(Range(topic, part, first, cut))
+        if cut < last:
+            late.append(Range(topic, part, max(first, cut + 1), last))
+    return [Plan(f"{plan.token}/{number}", ranges, again=True) for number, ranges in enumerate((early, late)) if ranges]
+
+
+def _kept(plans: Sequence[Plan]) -> StateChange:
+    return StateChange(PLAN_STORE, PLAN_KEY, msgspec.msgpack.encode(plans) if plans else None)

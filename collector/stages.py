@@ -1,25 +1,27 @@
 """Drives a stage: poll, handle, commit, over and over, and what happens when one of them fails.
 
 A failure means "later": the stage goes back to its last commit and tries again with growing pauses, first with the
-same batch, then record by record, so that one record which makes a stage raise every time is found, dead-lettered
-and passed. Being fenced means "stop".
+same batch, then with ever smaller ones, so that one record which makes a stage raise every time is found,
+dead-lettered and passed. Being fenced means "stop".
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from collector.bus.dead_letters import dead_letter
-from collector.bus.protocol import Batch, Bus, BusUnavailable, Consumer, Fenced, Handled, Stage
+from collector.bus.protocol import Batch, Bus, BusUnavailable, Consumer, Fenced, Handled, Stage, StateChange
 from schemas.metrics import STAGE_FAILURES, STAGE_LAG
 
 POLL_SECONDS = 0.25
 LAG_EVERY_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 15.0
-TRIES_PER_RECORD = 3
+TRIES = 3
+"""How often a batch fails before it is made smaller, and one record before it is given up."""
 
 STARTING, RUNNING, FAILING, STOPPED, FENCED, FAILED = "starting", "running", "failing", "stopped", "fenced", "failed"
 
@@ -37,7 +39,10 @@ class StageThread:
         self._bus = bus
         self._on_fenced = on_fenced
         self._max_records = max_records
+        self._limit = max_records
         self._failures = 0
+        self._astray = False
+        """Whether what the stage holds in memory may be ahead of its last commit."""
         self._behind = True
         self._lag, self._lag_shown = 0, 0.0
         self._stop = threading.Event()
@@ -90,10 +95,10 @@ class StageThread:
         """Let go of what the stage holds beside its state."""
 
     def _round(self, consumer: Consumer) -> None:
-        limit = 1 if self._failures > 1 else self._max_records
         batch = Batch((), 0)
         try:
-            batch = self._poll(consumer, limit)
+            self._recover(consumer)
+            batch = self._poll(consumer, self._limit)
             self._behind = bool(batch.records)
             self._show_lag_if_due(consumer)
             handled = self._handle(batch, consumer)
@@ -104,19 +109,33 @@ class StageThread:
             self._failed(consumer, batch, error)
         else:
             self._failures = 0
+            self._limit = min(self._max_records, self._limit * 2)
             self.status, self.error = RUNNING, ""
 
+    def _recover(self, consumer: Consumer) -> None:
+        """Go back to the last commit after a failure; where that fails too, the next round tries again."""
+        if self._astray:
+            consumer.rewind()
+            self.stage.restore(consumer.state)
+            self._astray = False
+
     def _failed(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
+        self._astray = True
         self._failures += 1
+        self._show_failure(error)
+        if self._failures >= TRIES and batch.records and not _comes_right(error):
+            try:
+                self._isolate(consumer, batch, error)
+                self._failures = 1
+            except Fenced:
+                raise
+            except Exception as worse:  # noqa: BLE001  # as in `_round`
+                self._show_failure(worse)
+        self._stop.wait(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 12)))
+
+    def _show_failure(self, error: Exception) -> None:
         self.status, self.error = FAILING, f"{type(error).__name__}: {error}"
         STAGE_FAILURES.labels(stage=self.stage.group, error=type(error).__name__).inc()
-        poison = self._failures > TRIES_PER_RECORD and len(batch.records) == 1 and not isinstance(error, BusUnavailable)
-        if poison and not getattr(error, "later", False):
-            self._give_up(consumer, batch, error)
-            self._failures = 0
-        consumer.rewind()
-        self.stage.restore(consumer.state)
-        self._stop.wait(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 12)))
 
     def _poll(self, consumer: Consumer, limit: int) -> Batch:
         return consumer.poll(limit, timeout_seconds=self._patience())
@@ -128,9 +147,16 @@ class StageThread:
     def _handle(self, batch: Batch, consumer: Consumer) -> Handled:
         return self.stage.handle(batch, consumer.state)
 
-    def _give_up(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
+    def _isolate(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
+        """Come closer to the record at fault: halve what is handled at once, or give up on a record that is alone."""
+        if len(batch.records) == 1:
+            self._give_up(consumer, batch, error)
+        else:
+            self._limit = max(1, len(batch.records) // 2)
+
+    def _give_up(self, consumer: Consumer, batch: Batch, error: Exception, changes: Sequence[StateChange] = ()) -> None:
         """Pass a record that can never be handled."""
-        consumer.commit([dead_letter(batch.records[0], error, self.stage.group)])
+        consumer.commit([dead_letter(batch.records[0], error, self.stage.group)], changes)
 
     def _show_lag_if_due(self, consumer: Consumer) -> None:
         """Show the lag every now and then, and before a batch is handled where none was shown."""
@@ -142,3 +168,10 @@ class StageThread:
         for topic, records in lag.items():
             STAGE_LAG.labels(stage=self.stage.group, topic=topic).set(records)
         self._lag, self._lag_shown = sum(lag.values()), time.monotonic()
+
+
+def _comes_right(error: Exception) -> bool:
+    """Say whether an error is one of the world around, which no record is to blame for."""
+    return isinstance(error, (BusUnavailable, OSError, MemoryError, sqlite3.Error)) or bool(
+        getattr(error, "later", False)
+    )

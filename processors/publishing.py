@@ -40,9 +40,9 @@ class Versions:
     def __init__(self) -> None:
         self._last = 0
 
-    def next(self, now_ns: int) -> int:
-        """Give the next version."""
-        self._last = max(now_ns // 1_000_000, self._last + 1)
+    def next(self, now_ns: int, above: int = 0) -> int:
+        """Give the next version, higher than `above`: what was published before, also by a process that has died."""
+        self._last = max(now_ns // 1_000_000, self._last + 1, above + 1)
         return self._last
 
 

@@ -66,7 +66,7 @@ class RunPublisher:
         mark, whose = digest(finding), digest(subject)
         if not _says_more(known, finding, mark, whose):
             return ()
-        version = self._versions.next(now_ns)
+        version = self._versions.next(now_ns, above=known.version if known else 0)
         run.published[number][key] = Published(
             version,
             finding.status,
@@ -105,7 +105,7 @@ class RunPublisher:
             evidence={},
             event_time_ns=now_ns,
         )
-        version = self._versions.next(now_ns)
+        version = self._versions.next(now_ns, above=known.version)
         return detection_outgoing(self._subject(run, number, known.agent), finding, version, detected_ns)
 
     def _subject(self, run: RunState, number: int, agent: str) -> Subject:

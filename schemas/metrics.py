@@ -48,6 +48,9 @@ STAGE_FAILURES = CollectorCounter(
     "tracemend_stage_failures", "Batches that failed and are tried again", ["stage", "error"]
 )
 STAGE_LAG = Gauge("tracemend_stage_lag_records", "Records a stage has still to read", ["stage", "topic"])
+BUS_CLOCK_AHEAD = Gauge(
+    "tracemend_bus_clock_ahead_seconds", "How far bus time is ahead of a wall clock that was set back"
+)
 REPEATS = CollectorCounter(
     "tracemend_repeated_records", "Records dropped because the same bytes came before", ["stage"]
 )

@@ -1,8 +1,9 @@
 """The ClickHouse sink: everything on the bus that is kept, into its tables, each record once.
 
-A batch is fixed before it comes here and comes again unchanged after a crash (`collector/deliveries.py`); tables of
-plain rows remember its token, the others keep one row per key anyway. Inserts are grouped by day, because one insert
-may touch only so many partitions; what is dated outside what is kept goes to the dead letters.
+A batch is fixed before it comes here and comes again unchanged after a crash (`collector/deliveries.py`). Tables of
+plain rows remember its token, so that an insert which is still under way on a server does not come on top, and what
+they then do not hold is inserted; the others keep one row per key anyway. Inserts are grouped by day, because one
+insert may touch only so many partitions; what is dated outside what is kept goes to the dead letters.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from sinks.store import Store, StoreError
 
 EXPORTER = "clickhouse"
 SPANS, LOGS = "otel_traces", "otel_logs"
+PLAIN = (SPANS, LOGS, "otel_metrics")
+"""Tables that keep every row they are given."""
 REPEATABLE = (topics.OTLP_SPANS, topics.OTLP_LOGS, topics.OTLP_METRICS)
 """What clients send, and send again where an answer got lost."""
 TOPICS = (
@@ -60,15 +63,15 @@ class ClickHouseSink:
             store.migrate()
             self._store = store
 
-    def deliver(self, batch: Batch, token: str) -> Handled:
-        """Insert a batch under its token; raises StoreError, which means later."""
+    def deliver(self, batch: Batch, token: str, again: bool) -> Handled:
+        """Insert a batch under its token, or what of it is not there yet; raises StoreError."""
         sent = [record for record in batch.records if record.topic in REPEATABLE]
         fresh, changes = self._repeats.fresh(sent, batch.now_ns)
         rows = BatchRows(self.group)
         for record in (*fresh, *(record for record in batch.records if record.topic not in REPEATABLE)):
             rows.add(record)
         for table in rows.tables.values():
-            self._insert(table, token)
+            self._insert(table, token, again)
         return Handled(rows.dead, changes)
 
     def close(self) -> None:
@@ -77,12 +80,14 @@ class ClickHouseSink:
         if store is not None:
             store.close()
 
-    def _insert(self, table: Columns, token: str) -> None:
+    def _insert(self, table: Columns, token: str, again: bool) -> None:
         if self._store is None:
             raise RuntimeError("deliver was called before restore")
         try:
             for day, columns in table.by_day():
                 self._store.insert(table.table, table.names, columns, f"{token}|{table.table}|{day}")
+                if again and table.table in PLAIN:
+                    self._store.insert_missing(table.table, table.names, columns)
         except StoreError:
             if table.table == SPANS:
                 SEND_FAILED_SPANS.labels(exporter=EXPORTER).inc(table.rows)

@@ -8,6 +8,7 @@ StoreError
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -21,6 +22,17 @@ INSERT_SETTINGS = {"materialize_skip_indexes_on_insert": 0}
 parts that are not merged yet are small."""
 DEFAULTS_TO_NOTHING = re.compile(r"(LowCardinality\()?(String|Map\(|Array\(|U?Int\d|Float\d|Bool)")
 """Types whose default is their empty value."""
+HELD_TABLE, HELD_SECONDS = "held_", 3_600
+"""How tables are called that hold rows while they are compared with a table's, and how long that takes at most."""
+INSERT_MISSING = (
+    "INSERT INTO {table} SELECT * FROM {held} WHERE cityHash64(*) NOT IN ("
+    "SELECT cityHash64(*) FROM {table} "
+    "WHERE Timestamp BETWEEN (SELECT min(Timestamp) FROM {held}) AND (SELECT max(Timestamp) FROM {held}))"
+)
+LEFT_BEHIND = (
+    "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, {prefix:String}) "
+    "AND metadata_modification_time < now() - {seconds:UInt32}"
+)
 
 
 class StoreError(Exception):
@@ -59,6 +71,7 @@ class Store:
             for statement in statements:
                 self.command(statement)
             self.insert("schema_migrations", ("Name",), [[name]])
+        self._drop_held()
 
     def command(self, statement: str) -> None:
         """Run a statement that returns nothing."""
@@ -79,6 +92,27 @@ class Store:
                 column_oriented=True,
                 settings=settings,
             )
+
+    def insert_missing(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
+        """Insert the rows that are not there: of columns some of which may have been inserted before.
+
+        For tables dated by a column `Timestamp`. A token alone does not do: ClickHouse remembers an insert's token
+        before it makes the insert's rows visible, and one that died in between is taken for done.
+        """
+        held = f"{HELD_TABLE}{secrets.token_hex(8)}"
+        self.command(f"CREATE TABLE {held} AS {table} ENGINE = Memory")
+        self._types[held] = self._types_of(table)
+        try:
+            self.insert(held, names, columns)
+            self.command(INSERT_MISSING.format(table=table, held=held))
+        finally:
+            del self._types[held]
+            self.command(f"DROP TABLE IF EXISTS {held}")
+
+    def _drop_held(self) -> None:
+        """Drop what a process that died in `insert_missing` left; another one may be in it now."""
+        for row in self.query(LEFT_BEHIND, {"prefix": HELD_TABLE, "seconds": HELD_SECONDS}):
+            self.command(f"DROP TABLE IF EXISTS {row['name']}")
 
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Ask; yields rows by column name."""

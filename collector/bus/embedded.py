@@ -28,6 +28,7 @@ from collector.bus.murmur2 import partition_of
 from collector.bus.protocol import BusUnavailable, Fenced, Outgoing
 from collector.bus.wakeups import WakeUps
 from collector.bus.write_turn import WriteTurn
+from schemas.metrics import BUS_CLOCK_AHEAD
 from schemas.topics import TOPICS, Topic
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class EmbeddedBus:
         self._connection = log.connect(self._path, fsync)
         self._partitions = self._create(topics, partitions)
         self._clock = BusClock(log.read_clock(self._connection))
+        BUS_CLOCK_AHEAD.set_function(self._clock.ahead_seconds)
         self._held = log.held_bytes(self._connection)
         self._groups = set(readers or ())
         self._retains = readers is None or bool(readers)
@@ -213,18 +215,30 @@ class EmbeddedBus:
         try:
             failures = self._transact(lambda: self._write_all(writes, packed))
         except sqlite3.Error as error:
-            failed = BusUnavailable(f"cannot write the bus: {error}", DISK_FULL_RETRY_SECONDS)
-            for write in writes:
-                write.done.set_exception(failed)
+            self._fail(writes, BusUnavailable(f"cannot write the bus: {error}", DISK_FULL_RETRY_SECONDS))
+        except Exception as error:  # noqa: BLE001  # one write that cannot be written must not end the writer for all
+            self._commit_apart(writes, error)
+        else:
+            for write, failure in zip(writes, failures, strict=True):
+                if failure is None:
+                    write.done.set_result(None)
+                else:
+                    write.done.set_exception(failure)
+            if any(write.records for write in writes):
+                self._announce()
+                self._others.announce()
+
+    def _commit_apart(self, writes: Sequence[Write], error: Exception) -> None:
+        """Commit each by itself, so that only the one at fault fails."""
+        if len(writes) == 1:
+            self._fail(writes, error)
             return
-        for write, failure in zip(writes, failures, strict=True):
-            if failure is None:
-                write.done.set_result(None)
-            else:
-                write.done.set_exception(failure)
-        if any(write.records for write in writes):
-            self._announce()
-            self._others.announce()
+        for write in writes:
+            self._commit([write])
+
+    def _fail(self, writes: Sequence[Write], error: Exception) -> None:
+        for write in writes:
+            write.done.set_exception(error)
 
     def _announce(self) -> None:
         with self._appended:

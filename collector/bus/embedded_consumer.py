@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from heapq import merge
 
 from collector.bus import embedded_log as log
 from collector.bus.embedded_write import Write, Writer
-from collector.bus.protocol import Batch, Outgoing, Record, StateChange
+from collector.bus.protocol import Batch, Outgoing, Range, Record, StateChange
 
 LOOK_ANYWAY_SECONDS = 1.0
 """How often to look for what was appended where no wake-up came: who appends may have died before it woke anybody."""
@@ -80,9 +81,20 @@ class EmbeddedConsumer:
             records, all_read = self._read(max_records, max_bytes)
             left = deadline - time.monotonic()
             if records or left <= 0:
+                latest_ns = records[-1].append_ns if records else now_ns
                 # While there is more to read, time is the records' own: deadlines must not overtake the backlog.
-                return Batch(records, now_ns if all_read else records[-1].append_ns)
+                return Batch(records, max(now_ns, latest_ns) if all_read else latest_ns)
             self._bus.wait_for_append(seen, min(left, LOOK_ANYWAY_SECONDS))
+
+    def poll_again(self, ranges: Sequence[Range]) -> Batch:
+        """Read exactly these records; see `Consumer.poll_again`."""
+        records: list[Record] = []
+        for topic, part, first, last in ranges:
+            found = log.read(self._connection, topic, part, first, last - first + 1)
+            records += (stored.record for stored in found if stored.record.offset <= last)
+            self._positions[topic, part] = last + 1
+        records.sort(key=lambda record: record.append_ns)
+        return Batch(records, self._bus.now_ns())
 
     def commit(
         self, outputs: Sequence[Outgoing] = (), changes: Sequence[StateChange] = (), offsets: bool = True
@@ -120,21 +132,30 @@ class EmbeddedConsumer:
         self._connection.close()
 
     def _read(self, max_records: int, max_bytes: int) -> tuple[list[Record], bool]:
-        """Read what is there, oldest first; also say whether that was all."""
-        records: list[Record] = []
-        all_read = True
-        share = max(1, max_bytes // max(1, len(self._assigned)))
-        for topic, part in self._assigned:
-            all_read = self._read_partition(topic, part, max_records, share, records) and all_read
-        records.sort(key=lambda record: record.append_ns)
-        return records, all_read
+        """Read what is there, oldest first over all partitions; also say whether that was all."""
+        sources = [self._unread(topic, part, max_records) for topic, part in self._assigned]
+        try:
+            return self._take(merge(*sources, key=_append_ns), max_records, max_bytes)
+        finally:
+            for source in sources:
+                source.close()
 
-    def _read_partition(self, topic: str, part: int, limit: int, max_bytes: int, into: list[Record]) -> bool:
-        place, size, count = (topic, part), 0, 0
-        for stored in log.read(self._connection, topic, part, self._positions[place], limit):
-            into.append(stored.record)
-            self._positions[place] = stored.record.offset + 1
-            count, size = count + 1, size + len(stored.record.value)
-            if size >= max_bytes:
-                return False
-        return count < limit
+    def _unread(self, topic: str, part: int, limit: int) -> Generator[Record]:
+        at = self._positions[topic, part]
+        for stored in log.read(self._connection, topic, part, at, limit + 1):
+            yield stored.record
+
+    def _take(self, unread: Iterable[Record], max_records: int, max_bytes: int) -> tuple[list[Record], bool]:
+        taken: list[Record] = []
+        size = 0
+        for record in unread:
+            if taken and (len(taken) >= max_records or size >= max_bytes):
+                return taken, False
+            taken.append(record)
+            self._positions[record.topic, record.partition] = record.offset + 1
+            size += len(record.value)
+        return taken, True
+
+
+def _append_ns(record: Record) -> int:
+    return record.append_ns

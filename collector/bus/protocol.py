@@ -73,6 +73,15 @@ class Batch(NamedTuple):
     now_ns: int
 
 
+class Range(NamedTuple):
+    """Records of one partition, both ends included."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+
 class StateChange(NamedTuple):
     """A change of keyed state; value None deletes. `due_ns`: when the owner wants to see the key again (bus time)."""
 
@@ -107,6 +116,12 @@ class Consumer(Protocol):
 
     def poll(self, max_records: int = 500, max_bytes: int = 8_388_608, timeout_seconds: float = 0.5) -> Batch:
         """Wait for records after those polled last; returns early when some are there."""
+
+    def poll_again(self, ranges: Sequence[Range]) -> Batch:
+        """Read exactly these records, but for those that have left the log since, and go on after them.
+
+        Oldest first. Other partitions stay where they are.
+        """
 
     def commit(
         self, outputs: Sequence[Outgoing] = (), changes: Sequence[StateChange] = (), offsets: bool = True
@@ -187,7 +202,8 @@ class Delivery(Protocol):
     """A component that writes outside the bus (a store), exactly once.
 
     The driver fixes what a batch holds, durably, before `deliver` is called, and after a crash calls it again with
-    the same records and the same token, until it returns; only then the offsets are committed.
+    the same records and the same token, until it returns; only then the offsets are committed. A batch that fails
+    again and again is delivered in halves, down to the record that cannot be delivered.
     """
 
     group: str
@@ -198,8 +214,8 @@ class Delivery(Protocol):
     def restore(self, state: State) -> None:
         """Start from the committed state alone. Called before the first batch and after a failure."""
 
-    def deliver(self, batch: Batch, token: str) -> Handled:
-        """Write a batch where it belongs; what was written under a token is not written again."""
+    def deliver(self, batch: Batch, token: str, again: bool) -> Handled:
+        """Write a batch where it belongs. `again`: some or all of it may have been written before, under any token."""
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -46,6 +46,7 @@ class Repeats:
                 REPEATS.labels(stage=self._group).inc()
                 continue
             self._seen[key] = record.append_ns
+            self._seen.move_to_end(key)
             changes.append(StateChange(STORE, key, record.append_ns.to_bytes(8, "big")))
             kept.append(record)
         return kept, changes

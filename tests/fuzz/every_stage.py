@@ -89,7 +89,9 @@ class EveryStage:
 
     def _done(self, one: Fed, batch: Batch) -> Handled:
         if isinstance(one.stage, ClickHouseSink):
-            return one.stage.deliver(batch, str(len(self.log))) if batch.records else Handled([], [])
+            if not batch.records:
+                return Handled([], [])
+            return one.stage.deliver(batch, str(len(self.log)), again=False)
         return one.stage.handle(batch, one.state)  # type: ignore[union-attr]  # all others are stages
 
     def _append(self, out: Outgoing) -> None:

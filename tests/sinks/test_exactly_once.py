@@ -25,9 +25,9 @@ class Died(Exception):  # noqa: N818  # what the test makes happen
 class DyingSink(ClickHouseSink):
     """A sink that dies right after its insert."""
 
-    def deliver(self, batch: Batch, token: str) -> Handled:
+    def deliver(self, batch: Batch, token: str, again: bool) -> Handled:
         """Insert, and die before anybody can commit."""
-        super().deliver(batch, token)
+        super().deliver(batch, token, again)
         raise Died
 
 

@@ -17,7 +17,7 @@ def test_two_tenants_may_send_the_same_bytes(store: Store) -> None:
     sink.restore(CommittedState())
     value = request_of((1, NOW)).SerializeToString()
     records = [record_of(OTLP_SPANS, value, at, {"tenant": name}, NOW) for at, name in enumerate((b"one", b"two"))]
-    sink.deliver(Batch(records, NOW), "a")
+    sink.deliver(Batch(records, NOW), "a", again=False)
     tenants = store.query("SELECT ResourceAttributes['tracemend.tenant'] AS Tenant FROM otel_traces ORDER BY Tenant")
     assert [row["Tenant"] for row in tenants] == ["one", "two"]
 
@@ -28,7 +28,7 @@ def test_a_repeat_is_known_as_one_however_long_the_sink_was_down(store: Store) -
     sink = ClickHouseSink(lambda: store)
     sink.restore(state)
     value = request_of((1, NOW)).SerializeToString()
-    state.apply(sink.deliver(Batch([record_of(OTLP_SPANS, value, 0, at=NOW)], NOW), "a").changes)
+    state.apply(sink.deliver(Batch([record_of(OTLP_SPANS, value, 0, at=NOW)], NOW), "a", again=False).changes)
     sink.restore(state)
-    sink.deliver(Batch([record_of(OTLP_SPANS, value, 1, at=NOW + 1)], NOW + HOUR), "b")
+    sink.deliver(Batch([record_of(OTLP_SPANS, value, 1, at=NOW + 1)], NOW + HOUR), "b", again=False)
     assert numbers_of(store) == [1]

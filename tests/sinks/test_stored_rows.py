@@ -33,7 +33,7 @@ def sink(store: Store) -> ClickHouseSink:
 
 
 def deliver(sink: ClickHouseSink, *records: Record, under: str = "one") -> Handled:
-    return sink.deliver(Batch(records, NOW), under)
+    return sink.deliver(Batch(records, NOW), under, again=False)
 
 
 def detection_of(version: int = 1, /, **fields: Any) -> dict[str, Any]:
