@@ -7,19 +7,20 @@ and a read is a range scan. Values of some size are stored compressed (lz4; READ
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from cramjam import lz4
+from cramjam import lz4, zstd
 
 from collector.bus.protocol import Outgoing, Record, StateChange
 
 COMPRESS_FROM_BYTES = 512
 PAGE_BYTES = 8_192
-RAW, LZ4 = 0, 2
+RAW, ZSTD, LZ4 = range(3)
+"""How a value is stored; zstd by versions before, whose records are still read."""
 BUSY_SECONDS = 30.0
 
 _SCHEMA = """
@@ -36,6 +37,13 @@ CREATE TABLE IF NOT EXISTS state (
 );
 CREATE INDEX IF NOT EXISTS state_due ON state (grp, store, due_ns) WHERE due_ns IS NOT NULL;
 """
+
+
+_UNPACK: Mapping[int, Callable[[bytes], bytes]] = {
+    RAW: bytes,
+    ZSTD: lambda value: bytes(zstd.decompress(value)),
+    LZ4: lambda value: bytes(lz4.decompress_block(value)),
+}
 
 
 class Head(NamedTuple):
@@ -157,7 +165,7 @@ def read(
         (offset, max_records),
     )
     for at, append_ns, key, headers, codec, value in rows:
-        plain = bytes(lz4.decompress_block(value)) if codec == LZ4 else value
+        plain = _UNPACK[codec](value)
         parsed = _headers_decoder.decode(headers) if headers else {}
         yield Stored(Record(topic, partition, at, key, plain, parsed, append_ns), len(value))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from bus_contract import BusContract, OpenBus, keys_by_partition, read_all, records
+from cramjam import zstd
 
 from collector.bus import embedded
 from collector.bus.embedded import EmbeddedBus
@@ -138,3 +140,17 @@ def test_the_backlog_is_what_the_slowest_reader_has_still_to_read(tmp_path: Path
     slow.commit()
     assert bus.backlog_bytes() == whole // 2
     bus.close()
+
+
+def test_records_that_a_version_before_packed_with_zstd_are_read(tmp_path: Path) -> None:
+    bus = EmbeddedBus(tmp_path)
+    bus.publish(records(b"newer")).result(5)
+    bus.close()
+    value = b"older " * 200
+    with sqlite3.connect(tmp_path / "bus.sqlite") as log:
+        log.execute("UPDATE log_usage_0 SET codec = 1, value = ?", (bytes(zstd.compress(value)),))
+    log.close()
+    bus = EmbeddedBus(tmp_path)
+    read = bus.consumer("g", ["usage"]).poll(timeout_seconds=1.0).records
+    bus.close()
+    assert [record.value for record in read] == [value]
