@@ -32,6 +32,12 @@ class PipelineProcess:
 
     def start(self) -> PipelineProcess:
         """Start it and wait until it is ready to accept."""
+        self.spawn()
+        self._wait_until_ready()
+        return self
+
+    def spawn(self) -> None:
+        """Start it, and wait for nothing."""
         options = [part for setting in (*FREE_PORTS, *self.settings) for part in ("--set", setting)]
         log = (self.data_dir.parent / f"{self.data_dir.name}.log").open("a")
         self.process = subprocess.Popen(
@@ -42,8 +48,6 @@ class PipelineProcess:
             start_new_session=True,
         )
         log.close()
-        self._wait_until_ready()
-        return self
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
