@@ -24,7 +24,7 @@ BUSY_BYTES, BUSY_FLUSHES = 1024 * 1024, 4
 """From how many bytes on a batch may take how many times its delivery's `flush_seconds` to grow."""
 
 
-class Plan(msgspec.Struct, array_like=True, frozen=True):
+class Plan(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a delivery holds. `again`: parts of it may have been delivered under another plan."""
 
     token: str

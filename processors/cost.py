@@ -34,7 +34,7 @@ class CostConfig(DetectorConfig):
     token_explosion: bool = True
 
 
-class CostItem(msgspec.Struct, frozen=True, array_like=True):
+class CostItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a step spent, and what it brought into the run."""
 
     model: str = ""

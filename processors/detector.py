@@ -28,7 +28,7 @@ class DetectorConfig(BaseModel):
     enabled: bool = True
 
 
-class At(msgspec.Struct, frozen=True, array_like=True):
+class At(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where an item stands in its run. `agent` is empty as long as nobody has said whose step it is."""
 
     start_ns: int

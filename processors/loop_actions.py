@@ -47,7 +47,7 @@ class Mark:
     """The result says that there is nothing."""
 
 
-class Action(msgspec.Struct, frozen=True, array_like=True):
+class Action(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One action. `exact` and `near` fingerprint what was done and what came of it, as it is and masked.
 
     `heard` fingerprints, masked, what came back: of a tool its result, of a model what it was told before.

@@ -12,7 +12,7 @@ _GROWTH = 1.2
 _SHORTEST_WAIT_MS = 200
 
 
-class Seen(msgspec.Struct, array_like=True, frozen=True):
+class Seen(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """An action as it stands in its row. `trace` is empty for the run's first; times are since the run began."""
 
     index: int

@@ -18,7 +18,7 @@ TURNING_ROUNDS = 2
 """Rounds of agents' whole turns, two or more, that show a run turning in circles, at low confidence until the third."""
 
 
-class Moment(msgspec.Struct, frozen=True, array_like=True):
+class Moment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An action with where it stands."""
 
     seen: Seen

@@ -55,7 +55,7 @@ SEVERITY = {
 """Severity, score and confidence of each level."""
 
 
-class OverflowItem(msgspec.Struct, frozen=True, array_like=True):
+class OverflowItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One model call: its context in tokens (0: not reported), the room it asks for its answer, if it was refused."""
 
     model: str

@@ -32,7 +32,7 @@ class RetryStormConfig(DetectorConfig):
     patient_wait_seconds: Annotated[float, Field(gt=0)] = 15.0
 
 
-class RetryItem(msgspec.Struct, frozen=True, array_like=True):
+class RetryItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One attempt at something that can be tried again. `same` is what makes two attempts the same."""
 
     subject: str

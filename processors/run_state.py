@@ -19,7 +19,7 @@ STATE_SCHEMA = 2
 Fact = tuple[Order, str]
 
 
-class Published(msgspec.Struct, array_like=True):
+class Published(msgspec.Struct, array_like=True, gc=False):
     """What was last published of one episode."""
 
     version: int

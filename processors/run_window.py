@@ -24,7 +24,7 @@ SNAPSHOT_EVERY = 64
 Order = tuple[int, str]
 
 
-class Entry(msgspec.Struct, array_like=True):
+class Entry(msgspec.Struct, array_like=True, gc=False):
     """One step as the window keeps it: where it stands, whose it is, what each detector remembers of it.
 
     `trace_id` is empty where it is the run's id, as for most.

@@ -20,7 +20,7 @@ REPLACED_SHARE = 0.6
 RELATION_HELD = 3
 
 
-class StateItem(msgspec.Struct, frozen=True, array_like=True):
+class StateItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A state (canonical JSON and hash), or the words of a step between two states."""
 
     state: str = ""

@@ -24,7 +24,7 @@ class ToolErrorConfig(DetectorConfig):
     """Settings of `tool_error`."""
 
 
-class ToolErrorItem(msgspec.Struct, frozen=True, array_like=True):
+class ToolErrorItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One tool call: whether and why it failed."""
 
     tool: str

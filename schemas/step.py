@@ -39,7 +39,7 @@ ERROR_CAP = 512
 """Characters kept of an error text."""
 
 
-class Usage(msgspec.Struct, frozen=True, array_like=True):
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tokens of one model call. `input` includes both cache figures, as the semantic conventions say."""
 
     input: int = 0
@@ -49,7 +49,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     reasoning: int = 0
 
 
-class ToolCall(msgspec.Struct, frozen=True, array_like=True):
+class ToolCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A tool call that a model's output asks for. `args` is canonical JSON, capped; `args_hash` is of the whole."""
 
     id: str
@@ -58,7 +58,7 @@ class ToolCall(msgspec.Struct, frozen=True, array_like=True):
     args_hash: str = ""
 
 
-class ToolAnswer(msgspec.Struct, frozen=True, array_like=True):
+class ToolAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A tool's answer as it shows in the input of the next model call; `result_hash` is of the unwrapped whole."""
 
     id: str
@@ -67,14 +67,14 @@ class ToolAnswer(msgspec.Struct, frozen=True, array_like=True):
     result: str = ""
 
 
-class SpanRef(msgspec.Struct, frozen=True, array_like=True):
+class SpanRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a span is: 32 and 16 lower-case hex digits."""
 
     trace_id: str
     span_id: str
 
 
-class Metric(msgspec.Struct, frozen=True, array_like=True):
+class Metric(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A figure the agent reports about itself (`agent.metric.NAME`); direction is `up`, `down` or empty."""
 
     name: str
@@ -82,7 +82,7 @@ class Metric(msgspec.Struct, frozen=True, array_like=True):
     direction: str = ""
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One span, normalised. Empty strings mean unknown or not captured; times are Unix nanoseconds."""
 
     tenant: str
