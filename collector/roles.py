@@ -34,3 +34,8 @@ class Roles:
         if component:
             return f"{role}/{component}" in self._only
         return any(named.startswith(f"{role}/") for named in self._only)
+
+
+def asked_for(only: Sequence[str]) -> tuple[str, ...]:
+    """Give the roles that a person asks for: who runs healing has guards answered as well."""
+    return (*only, POLICIES) if HEALING in only else tuple(only)

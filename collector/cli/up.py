@@ -19,7 +19,7 @@ from collector.cli.configuration import load_settings
 from collector.cli.live_view import LiveView
 from collector.pipeline import Pipeline
 from collector.process_plan import SUPERVISOR, parts
-from collector.roles import Roles, UnknownRoleError
+from collector.roles import Roles, UnknownRoleError, asked_for
 from collector.running import DataDirBusyError
 from collector.stage_threads import StartError
 from schemas.topics import DETECTIONS
@@ -36,7 +36,7 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
     console = Console(stderr=True)
     others = () if only else parts(settings.service.processes)
     try:
-        pipeline = Pipeline(settings, Roles(SUPERVISOR if others else only or ()), others)
+        pipeline = Pipeline(settings, Roles(SUPERVISOR if others else asked_for(only or ())), others)
     except (UnknownRoleError, DataDirBusyError) as error:
         console.print(f"tracemend: {error}", markup=False, highlight=False)
         return 2

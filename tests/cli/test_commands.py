@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.roles import Roles, asked_for
+
 COMMAND = [sys.executable, "-m", "collector.cli.main"]
 COMMANDS = (
     "up",
@@ -129,3 +131,13 @@ def test_up_takes_more_descriptors_than_it_was_started_with() -> None:
     started = ["sh", "-c", f"ulimit -Sn 256; ulimit -Hn 4096; exec {sys.executable} -c '{code}'"]
     done = subprocess.run(started, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["4096", "4096"]
+
+
+@pytest.mark.parametrize(
+    ("only", "runs", "not_"),
+    [(["healing"], ["healing", "policies"], ["sinks"]), (["policies"], ["policies"], ["healing"]), ([], ["sinks"], [])],
+)
+def test_who_runs_healing_has_guards_answered_as_well(only: list[str], runs: list[str], not_: list[str]) -> None:
+    roles = Roles(asked_for(only))
+    assert all(roles.runs(role) for role in runs)
+    assert not any(roles.runs(role) for role in not_)
