@@ -16,7 +16,7 @@ from typing import NamedTuple
 import xxhash
 from google.protobuf.message import DecodeError
 
-from collector.admission import Admission, Overload
+from collector.admission import SHARE, Admission, Overload
 from collector.bus.protocol import Bus, BusUnavailable, Outgoing, RecordTooLarge
 from collector.protobuf_wire import WireError, field
 from collector.receivers.signals import Checked, Signal
@@ -77,11 +77,16 @@ class Overloaded(Refusal):
     kind = "overloaded"
 
 
+class OverShare(Overloaded):
+    """The tenant has had its part of the room for now; others have not."""
+
+    kind = "over_share"
+
+
 def overloaded(overload: Overload) -> Overloaded:
     """Make the refusal of a request for which there is no room; the metric says for want of what."""
-    refusal = Overloaded(str(overload), overload.retry_seconds)
-    refusal.kind = f"overloaded_{overload.kind}"
-    return refusal
+    refusal = OverShare if overload.kind == SHARE else Overloaded
+    return refusal(str(overload), overload.retry_seconds)
 
 
 class Accepted(NamedTuple):

@@ -14,7 +14,7 @@ from collector.receivers.endpoints import HANDSHAKE_SECONDS, UNIX, claimed
 from collector.receivers.grpc_credentials import grpc_credentials
 from collector.receivers.grpc_health import GrpcHealth
 from collector.receivers.grpc_reflection import add_reflection
-from collector.receivers.intake import MIB, Accepted, Intake, Malformed, NoKey, Overloaded, Refusal, TooLarge
+from collector.receivers.intake import MIB, Accepted, Intake, Malformed, NoKey, Overloaded, OverShare, Refusal, TooLarge
 from collector.receivers.lasting_grpc import LastingGrpcServer
 from collector.receivers.otlp_config import GrpcConfig
 from collector.receivers.signals import SIGNALS, Signal
@@ -29,6 +29,7 @@ CODES = {
     Malformed: grpc.StatusCode.INVALID_ARGUMENT,
     NoKey: grpc.StatusCode.UNAUTHENTICATED,
     Overloaded: grpc.StatusCode.UNAVAILABLE,
+    OverShare: grpc.StatusCode.UNAVAILABLE,  # RESOURCE_EXHAUSTED is given up on by clients that do not read its details
 }
 STATUS_DETAILS = "grpc-status-details-bin"
 

@@ -24,6 +24,7 @@ from collector.receivers.intake import (
     Malformed,
     NoKey,
     Overloaded,
+    OverShare,
     Refusal,
     TooLarge,
     Unsupported,
@@ -37,7 +38,7 @@ from schemas.keys import DEFAULT_TENANT
 
 BESIDE_BYTES = 262_144
 """Bodies from here on are decompressed and read beside the event loop, so that others are not kept waiting."""
-UNREAD = {401, 413, 503}
+UNREAD = {401, 413, 429, 503}
 """Answers that may come before the body was read to its end."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -55,6 +56,7 @@ ANSWERS = {
     NoKey: Answer(401, status.UNAUTHENTICATED),
     Unsupported: Answer(415, status.INVALID_ARGUMENT),
     Overloaded: Answer(503, status.UNAVAILABLE),
+    OverShare: Answer(429, status.RESOURCE_EXHAUSTED),
 }
 
 
@@ -189,7 +191,7 @@ def _succeed(signal: Signal, accepted: Accepted, as_json: bool) -> web.Response:
 def _refused(refusal: Refusal, as_json: bool) -> web.Response:
     http, code = ANSWERS[type(refusal)]
     headers = dict(HEADERS.get(http, {}))
-    if http == 503:
+    if refusal.retry_seconds > 0:
         headers["Retry-After"] = str(max(1, ceil(refusal.retry_seconds)))
     return _answer(http, code, refusal, as_json, headers)
 

@@ -59,6 +59,7 @@ class OpenDoors:
         keys: Sequence[ApiKey] = (),
         grpc: Mapping[str, Any] | None = None,
         http: Mapping[str, Any] | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.bus = SlowBus(folder)
         both = {"endpoint": ANY_PORT, "read_timeout_seconds": 1}
@@ -67,7 +68,7 @@ class OpenDoors:
             grpc=GrpcConfig(**{**both, "max_recv_msg_size_mib": 1, **(grpc or {})}),
             http=HttpConfig(**{**both, **bounds, **(http or {})}),
         )
-        intake = Intake(self.bus, Admission(limit_bytes), max_record_bytes=max_record_bytes)
+        intake = Intake(self.bus, admission or Admission(limit_bytes), max_record_bytes=max_record_bytes)
         self._receiver = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), intake, ApiKeys(keys))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

@@ -183,6 +183,14 @@ ROWS: list[Row] = [
     ),
     refused("no memory", THROTTLING, GrpcRequest((request(),)), "UNAVAILABLE", ("RetryInfo",), "no memory"),
     refused(
+        "tenant that has had its share",
+        THROTTLING,
+        GrpcRequest((request(),)),
+        "UNAVAILABLE",
+        ("RetryInfo",),
+        "over its share",
+    ),
+    refused(
         "message that does not come", THROTTLING, GrpcRequest((), pause_seconds=2.5), "UNAVAILABLE", ("RetryInfo",)
     ),
     Row("grpc", "connection that says nothing", "slow-loris", Act(_silent), {"ended": True}),

@@ -40,7 +40,7 @@ def refused(
 ) -> Row:
     """Expect a request to be refused with a google.rpc.Status in its own encoding."""
     kind = "protobuf" if asked.kind == PROTOBUF and not asked.raw.startswith(JSON_HEAD) else "json"
-    details = {3: ["BadRequest"], 14: ["RetryInfo"]}.get(code, [])
+    details = ["RetryInfo"] if status in (429, 503) else ["BadRequest"] if code == 3 else []
     seen = {"status": status, "in": kind, "code": code, "message": True, "details": details, "stored": 0}
     return Row("http", behaviour, clause, asked, {**seen, **expected}, given)
 
@@ -295,6 +295,15 @@ ROWS: list[Row] = [
         **{"Retry-After": True},
     ),
     refused("no memory", THROTTLING, HttpRequest(request()), 503, 14, "no memory", **{"Retry-After": True}),
+    refused(
+        "tenant that has had its share",
+        THROTTLING,
+        HttpRequest(request()),
+        429,
+        8,
+        "over its share",
+        **{"Retry-After": True},
+    ),
     # --- keys ---
     keyed("Authorization: Bearer", {"Authorization": f"Bearer {KEY}"}),
     keyed("x-api-key", {"x-api-key": KEY}),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from open_doors import OpenDoors
+from open_doors import OpenDoors, request
 
+from collector.admission import Admission
 from collector.bus.protocol import BusUnavailable
 from collector.receivers.api_keys import ApiKey, hash_of, new_key
 
@@ -15,6 +16,7 @@ SITUATIONS: dict[str, dict[str, Any]] = {
     "plain": {"grpc": {"reflection": False}},
     "overloaded": {},
     "no memory": {"limit_bytes": 1_000},
+    "over its share": {"admission": Admission(1 << 40, unread=lambda: 1 << 40, tenants=2)},
     "small records": {"max_record_bytes": 300},
     "locked": {"keys": [ApiKey(tenant="acme", hash=hash_of(KEY))]},
     "pages": {"http": {"cors": {"allowed_origins": ["https://*.example.com"], "allowed_headers": ["x-api-key"]}}},
@@ -64,6 +66,8 @@ class Doors:
             doors = OpenDoors(self._folder / situation.replace(" ", "-"), **SITUATIONS[situation])
             if situation == "overloaded":
                 doors.bus.refusal = BusUnavailable("disk full", 3.0)
+            if situation == "over its share":
+                doors.ask("POST", "/v1/traces", request(), {"Content-Type": "application/x-protobuf"})
             self._open[situation] = doors
         return self._open[situation]
 
