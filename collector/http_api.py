@@ -83,7 +83,7 @@ class HttpApi:
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         health = self._health()
-        body = {"status": "ok" if health.ready else "starting", "components": health.components}
+        body = {"status": _status(health), "components": health.components}
         return web.json_response(body, status=200 if health.ready else 503)
 
     async def _written(self, _request: web.Request) -> web.Response:
@@ -98,6 +98,13 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.bind((host.strip("[]") or "127.0.0.1", port))
     listener.setblocking(False)  # noqa: FBT003  # the standard library's
     return listener
+
+
+def _status(health: Health) -> str:
+    """Say in a word how it is; the components say why."""
+    if health.ready:
+        return "ok"
+    return "failing" if any(how["status"] == "failing" for how in health.components.values()) else "starting"
 
 
 @web.middleware

@@ -97,7 +97,9 @@ class Pipeline:
 
     def health(self) -> Health:
         """Say whether everything is ready, and how each stage and each process is."""
-        components = dict(self._stages.components())
+        trouble = self.bus.trouble
+        bus = {"status": "failing" if trouble else "running", "error": trouble}
+        components = {"bus": bus, **self._stages.components()}
         ready = self._ready and self._stages.running()
         if self._supervisor is not None:
             components |= self._supervisor.components()

@@ -24,6 +24,7 @@ from collector.bus.clock import BusClock
 from collector.bus.embedded_consumer import EmbeddedConsumer
 from collector.bus.embedded_log import Head, Packed
 from collector.bus.embedded_write import Write
+from collector.bus.log_errors import sorted_error
 from collector.bus.murmur2 import partition_of
 from collector.bus.protocol import BusUnavailable, Fenced, Outgoing
 from collector.bus.wakeups import WakeUps
@@ -39,7 +40,8 @@ GATHER_SECONDS = 0.003
 """How long after one another commits begin at the soonest: each costs an fsync and a few changes of threads."""
 RETENTION_EVERY_SECONDS, RETENTION_AGAIN_SECONDS = 30.0, 1.0
 """How often old records are looked for; after a round that found some, which removes only so many, soon again."""
-DISK_FULL_RETRY_SECONDS = 5.0
+PROBE_SECONDS = 1.0
+"""How often it is tried whether a log that could not be written can be again."""
 
 
 class EmbeddedBus:
@@ -65,8 +67,9 @@ class EmbeddedBus:
         self._prefix = prefix
         self._max_bytes = max_bytes
         self._turn = WriteTurn(folder / "write_turn")
-        self._connection = log.connect(self._path, fsync)
-        self._partitions = self._create(topics, partitions)
+        self.trouble = ""
+        """Why the log cannot be written now; empty where it can."""
+        self._open(fsync, topics, partitions)
         self._clock = BusClock(log.read_clock(self._connection))
         BUS_CLOCK_AHEAD.set_function(self._clock.ahead_seconds)
         self._held = log.held_bytes(self._connection)
@@ -105,7 +108,7 @@ class EmbeddedBus:
             log.begin_offsets(connection, group, assigned)
             connection.execute("COMMIT")
         self._groups.add(group)
-        return EmbeddedConsumer(self, group, epoch, assigned, connection)
+        return EmbeddedConsumer(self, group, epoch, assigned, connection, self._path)
 
     def reader(self, topics: Sequence[str]) -> EmbeddedConsumer:
         """Read without a group; see `Bus.reader`."""
@@ -113,7 +116,7 @@ class EmbeddedBus:
         connection = log.connect(self._path)
         assigned = [(topic, part) for topic in topics for part in range(self.partitions(topic))]
         heads = log.read_heads(connection)
-        consumer = EmbeddedConsumer(self, "", 0, assigned, connection)
+        consumer = EmbeddedConsumer(self, "", 0, assigned, connection, self._path)
         for topic, part in assigned:
             consumer.seek(topic, part, heads[topic, part].next_offset)
         return consumer
@@ -172,21 +175,28 @@ class EmbeddedBus:
 
     # --- the writer thread ---
 
-    def _create(self, topics: Sequence[Topic], partitions: int) -> dict[str, int]:
-        return self._transact(
-            lambda: {topic.name: log.create_topic(self._connection, topic.name, partitions) for topic in topics}
-        )
+    def _open(self, fsync: bool, topics: Sequence[Topic], partitions: int) -> None:
+        """Open the log and make its topics; raises BusUnavailable, or LogDamaged, with what to do."""
+        try:
+            self._connection = log.connect(self._path, fsync)
+            self._partitions = self._transact(
+                lambda: {topic.name: log.create_topic(self._connection, topic.name, partitions) for topic in topics}
+            )
+        except sqlite3.Error as error:
+            raise sorted_error(error, self._path) from error
 
     def _run(self) -> None:
         next_retention = time.monotonic() + RETENTION_EVERY_SECONDS
         while True:
             crowded = self._retains and self._held > self._max_bytes
             wait = RETENTION_AGAIN_SECONDS if crowded else next_retention - time.monotonic()
-            writes = self._take(max(0.0, wait))
+            writes = self._take(PROBE_SECONDS if self.trouble else max(0.0, wait))
             if writes:
                 self._commit(writes)
             elif self._closing and not self._queue:
                 return
+            elif self.trouble:
+                self._probe()
             if time.monotonic() >= next_retention or self._held > self._max_bytes:
                 removed = self._retains and self._retain()
                 pause = RETENTION_AGAIN_SECONDS if removed else RETENTION_EVERY_SECONDS
@@ -215,10 +225,13 @@ class EmbeddedBus:
         try:
             failures = self._transact(lambda: self._write_all(writes, packed))
         except sqlite3.Error as error:
-            self._fail(writes, BusUnavailable(f"cannot write the bus: {error}", DISK_FULL_RETRY_SECONDS))
+            failed = sorted_error(error, self._path)
+            self.trouble = str(failed)
+            self._fail(writes, failed)
         except Exception as error:  # noqa: BLE001  # one write that cannot be written must not end the writer for all
             self._commit_apart(writes, error)
         else:
+            self.trouble = ""
             for write, failure in zip(writes, failures, strict=True):
                 if failure is None:
                     write.done.set_result(None)
@@ -227,6 +240,15 @@ class EmbeddedBus:
             if any(write.records for write in writes):
                 self._announce()
                 self._others.announce()
+
+    def _probe(self) -> None:
+        """See whether what could not be written can be now, also while nobody dares to send."""
+        try:
+            self._transact(lambda: log.write_clock(self._connection, self.now_ns()))
+        except sqlite3.Error as error:
+            self.trouble = str(sorted_error(error, self._path))
+        else:
+            self.trouble = ""
 
     def _commit_apart(self, writes: Sequence[Write], error: Exception) -> None:
         """Commit each by itself, so that only the one at fault fails."""

@@ -7,9 +7,11 @@ import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from heapq import merge
+from pathlib import Path
 
 from collector.bus import embedded_log as log
 from collector.bus.embedded_write import Write, Writer
+from collector.bus.log_errors import sorted_error
 from collector.bus.protocol import Batch, Outgoing, Range, Record, StateChange
 
 LOOK_ANYWAY_SECONDS = 1.0
@@ -63,7 +65,9 @@ class EmbeddedConsumer:
         epoch: int,
         assigned: Sequence[tuple[str, int]],
         connection: sqlite3.Connection,
+        path: Path,
     ) -> None:
+        self._path = path
         self._bus = bus
         self._group = group
         self._epoch = epoch
@@ -136,6 +140,8 @@ class EmbeddedConsumer:
         sources = [self._unread(topic, part, max_records) for topic, part in self._assigned]
         try:
             return self._take(merge(*sources, key=_append_ns), max_records, max_bytes)
+        except sqlite3.Error as error:
+            raise sorted_error(error, self._path) from error
         finally:
             for source in sources:
                 source.close()

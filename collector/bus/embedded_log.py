@@ -98,12 +98,17 @@ def create_topic(connection: sqlite3.Connection, topic: str, partitions: int) ->
     row = connection.execute("SELECT count(*) FROM heads WHERE topic = ?", (topic,)).fetchone()
     existing = int(row[0])
     for partition in range(0 if existing else partitions):
-        connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {table(topic, partition)} (offset INTEGER PRIMARY KEY, "
-            "append_ns INTEGER NOT NULL, key TEXT NOT NULL, headers BLOB, codec INTEGER NOT NULL, value BLOB NOT NULL)"
-        )
-        connection.execute("INSERT OR IGNORE INTO heads VALUES (?, ?, 0, 0)", (topic, partition))
+        create_partition(connection, topic, partition)
     return existing or partitions
+
+
+def create_partition(connection: sqlite3.Connection, topic: str, partition: int) -> None:
+    """Make sure a partition exists, empty where it is new."""
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {table(topic, partition)} (offset INTEGER PRIMARY KEY, "
+        "append_ns INTEGER NOT NULL, key TEXT NOT NULL, headers BLOB, codec INTEGER NOT NULL, value BLOB NOT NULL)"
+    )
+    connection.execute("INSERT OR IGNORE INTO heads VALUES (?, ?, 0, 0)", (topic, partition))
 
 
 def read_heads(connection: sqlite3.Connection) -> dict[tuple[str, int], Head]:

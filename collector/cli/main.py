@@ -27,6 +27,11 @@ app.add_typer(approvals_app, name="approvals")
 app.add_typer(keys_app, name="keys")
 app.add_typer(policies_app, name="policies")
 
+bus_app = typer.Typer(
+    help="The embedded log: is it whole, and what of it can be saved.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(bus_app, name="bus")
+
 Config = Annotated[
     Optional[list[Path]],  # noqa: UP045  # typer reads this one
     typer.Option("--config", "-c", help="A YAML file merged over the built-in configuration; may be repeated."),
@@ -220,6 +225,22 @@ def keys_hash(tenant: Tenant = "default", format_: EntryFormat = "yaml") -> None
     from collector.cli.keys import hash_key
 
     _exit(_guarded(lambda: hash_key(tenant, format_)))
+
+
+@bus_app.command(name="check")
+def bus_check(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
+    """Check whether the embedded log is whole; exit status 1 where it is damaged."""
+    from collector.cli.bus import check
+
+    _exit(_guarded(lambda: check(config or [], set_ or [], data_dir, format_)))
+
+
+@bus_app.command(name="repair")
+def bus_repair(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
+    """Set a damaged log aside, and go on with all of it that can be read. Stop tracemend first."""
+    from collector.cli.bus import repair
+
+    _exit(_guarded(lambda: repair(config or [], set_ or [], data_dir, format_)))
 
 
 @app.command()

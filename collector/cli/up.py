@@ -14,7 +14,7 @@ import orjson
 from rich.console import Console
 
 from collector.bus.polling import polled
-from collector.bus.protocol import Consumer
+from collector.bus.protocol import BusUnavailable, Consumer
 from collector.cli.configuration import load_settings
 from collector.cli.live_view import LiveView
 from collector.pipeline import Pipeline
@@ -38,8 +38,11 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
     try:
         pipeline = Pipeline(settings, Roles(SUPERVISOR if others else asked_for(only or ())), others)
     except (UnknownRoleError, DataDirBusyError) as error:
-        console.print(f"tracemend: {error}", markup=False, highlight=False)
+        console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
         return 2
+    except BusUnavailable as error:
+        console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
+        return 1
     return asyncio.run(_run(pipeline, console))
 
 
@@ -68,13 +71,13 @@ async def _run(pipeline: Pipeline, console: Console) -> int:
         await pipeline.start()
         await _until_stopped(pipeline, console, stop)
     except StartError as error:
-        console.print(f"tracemend: {error}", markup=False, highlight=False)
+        console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
     finally:
         _say(console, "draining")
         await pipeline.stop(DRAIN_SECONDS)
     if pipeline.failure:
-        console.print(f"tracemend: {pipeline.failure}", markup=False, highlight=False)
+        console.print(f"tracemend: {pipeline.failure}", markup=False, highlight=False, soft_wrap=True)
         return 1
     _say(console, "stopped")
     return 0

@@ -13,9 +13,9 @@ from rich.table import Table
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "driving"), str(Path(__file__).parents[2])]
 
-from crash_input import requests, span_count  # noqa: E402  # the drivers' folder has to be on the path first
 from harness import disturbed, plan_of, undisturbed  # noqa: E402
 from outcome import Outcome, differences, outcome_of  # noqa: E402
+from recorded_requests import requests, span_count  # noqa: E402  # the drivers' folder has to be on the path first
 
 
 def main() -> int:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crash_input import requests, span_count
 from harness import KINDS, disturbed, plan_of, undisturbed
 from outcome import Outcome, differences, outcome_of
+from recorded_requests import requests, span_count
 
 REQUESTS = 60
 KILLS = len(KINDS)

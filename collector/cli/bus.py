@@ -1,0 +1,60 @@
+"""`tracemend bus check` and `tracemend bus repair`: is the embedded log whole, and what of it can be saved."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector.bus.salvage import damage_in, salvage
+from collector.cli.configuration import load_settings
+from collector.cli.output import add_row, check_format, make_table, print_rows
+from collector.running import DataDirBusyError, DataDirLock
+
+
+def check(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:
+    """Print what is wrong with the log; returns 0 where nothing is, 1 where it is damaged."""
+    check_format(format_)
+    path = _log_of(config, set_, data_dir)
+    found = damage_in(path) if path.exists() else []
+    table = make_table("what is wrong")
+    for line in found:
+        add_row(table, line)
+    print_rows(format_, [{"damage": line} for line in found], table)
+    verdict = "is damaged: run `tracemend bus repair`" if found else "is whole" if path.exists() else "is not there yet"
+    sys.stderr.write(f"{path} {verdict}\n")
+    return int(bool(found))
+
+
+def repair(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:
+    """Save what can be read of a damaged log into a new one; returns the exit status."""
+    check_format(format_)
+    path = _log_of(config, set_, data_dir)
+    lock = DataDirLock(path.parents[1])
+    try:
+        lock.acquire()
+    except DataDirBusyError as error:
+        sys.stderr.write(f"tracemend: {error}\n")
+        return 1
+    try:
+        return _repaired(path, format_)
+    finally:
+        lock.release()
+
+
+def _repaired(path: Path, format_: str) -> int:
+    if not path.exists() or not damage_in(path):
+        sys.stderr.write(f"{path} is whole: nothing to repair\n")
+        return 0
+    done = salvage(path)
+    table = make_table("what", "saved", "not readable")
+    for one in done.tables:
+        if one.saved or one.lost:
+            add_row(table, one.table, str(one.saved), (str(one.lost), "bold" if one.lost else ""))
+    print_rows(format_, [one._asdict() for one in done.tables if one.saved or one.lost], table)
+    sys.stderr.write(f"the damaged file is kept as {done.aside}\n")
+    return 0
+
+
+def _log_of(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None) -> Path:
+    return load_settings(config, set_, data_dir).service.data_dir / "bus" / "bus.sqlite"

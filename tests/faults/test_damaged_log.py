@@ -1,0 +1,144 @@
+"""A log that is damaged is said to be so, by name, and what of it can be read is saved; the rest is counted."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from collector.bus.embedded import EmbeddedBus
+from collector.bus.log_errors import LogDamaged
+from collector.bus.protocol import Consumer, Outgoing, StateChange
+from collector.bus.salvage import damage_in, salvage
+from collector.cli.main import app
+
+RECORDS, VALUE_BYTES = 400, 6_000
+PAGE_BYTES = 8_192
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a data dir with a bus that holds records, a group half way through them, and its state."""
+    bus = EmbeddedBus(tmp_path / "bus")
+    for number in range(0, RECORDS, 50):
+        bus.publish([Outgoing("otlp_spans", str(number + n), os.urandom(VALUE_BYTES)) for n in range(50)]).result(10)
+    consumer = bus.consumer("g", ["otlp_spans"])
+    consumer.poll(max_records=100, timeout_seconds=1.0)
+    consumer.commit(changes=[StateChange("s", "k", b"state")])
+    consumer.close()
+    bus.close()
+    with sqlite3.connect(tmp_path / "bus" / "bus.sqlite") as log:
+        log.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    log.close()
+    return tmp_path
+
+
+def log_of(folder: Path) -> Path:
+    return folder / "bus" / "bus.sqlite"
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def spoil_middle(folder: Path) -> None:
+    """Overwrite pages in the middle of the file, where records are."""
+    pages = log_of(folder).stat().st_size // PAGE_BYTES
+    for page in range(pages // 2, pages // 2 + 3):
+        overwrite(log_of(folder), page * PAGE_BYTES, os.urandom(PAGE_BYTES))
+
+
+def read_all(consumer: Consumer) -> list[str]:
+    keys: list[str] = []
+    while batch := consumer.poll(timeout_seconds=0.1).records:
+        keys += [record.key for record in batch]
+    return keys
+
+
+def read_again(folder: Path) -> list[str]:
+    bus = EmbeddedBus(folder / "bus")
+    consumer = bus.consumer("another", ["otlp_spans"])
+    keys = read_all(consumer)
+    consumer.close()
+    bus.close()
+    return keys
+
+
+def test_a_file_that_is_no_database_is_refused_with_what_to_do(folder: Path) -> None:
+    overwrite(log_of(folder), 0, b"this is no database at all, not any more")
+    with pytest.raises(LogDamaged, match=r"bus\.sqlite is damaged .*tracemend bus repair"):
+        EmbeddedBus(folder / "bus")
+
+
+def test_a_page_that_cannot_be_read_stops_its_reader_with_what_to_do(folder: Path) -> None:
+    spoil_middle(folder)
+    bus = EmbeddedBus(folder / "bus")
+    consumer = bus.consumer("another", ["otlp_spans"])
+    with pytest.raises(LogDamaged, match="tracemend bus repair"):
+        read_all(consumer)
+    consumer.close()
+    bus.close()
+
+
+def test_a_whole_log_has_no_damage(folder: Path) -> None:
+    assert damage_in(log_of(folder)) == []
+
+
+def test_what_can_be_read_is_saved_once_and_the_rest_is_counted(folder: Path) -> None:
+    spoil_middle(folder)
+    assert damage_in(log_of(folder))
+    done = salvage(log_of(folder))
+    spans = next(one for one in done.tables if one.table == "otlp_spans/0")
+    keys = read_again(folder)
+    assert damage_in(log_of(folder)) == []
+    assert len(keys) == len(set(keys)) == spans.saved
+    assert keys == sorted(keys, key=int)
+    assert 0 < spans.lost <= RECORDS - spans.saved + RECORDS // 10
+    assert spans.saved >= RECORDS * 0.9
+    assert done.aside.exists()
+
+
+def test_groups_go_on_where_they_were_and_offsets_do_not_begin_anew(folder: Path) -> None:
+    spoil_middle(folder)
+    salvage(log_of(folder))
+    bus = EmbeddedBus(folder / "bus")
+    consumer = bus.consumer("g", ["otlp_spans"])
+    assert consumer.state.get("s", "k") == b"state"
+    assert consumer.poll(max_records=1, timeout_seconds=1.0).records[0].offset == 100
+    bus.publish([Outgoing("otlp_spans", "new", b"new")]).result(10)
+    reader = bus.reader(["otlp_spans"])
+    reader.seek("otlp_spans", 0, RECORDS)
+    assert [record.key for record in reader.poll(timeout_seconds=1.0).records] == ["new"]
+    for one in (consumer, reader):
+        one.close()
+    bus.close()
+
+
+def test_a_truncated_file_gives_what_is_left_of_it(folder: Path) -> None:
+    size = log_of(folder).stat().st_size
+    os.truncate(log_of(folder), size * 3 // 4 // PAGE_BYTES * PAGE_BYTES)
+    salvage(log_of(folder))
+    keys = read_again(folder)
+    assert len(set(keys)) == len(keys) > RECORDS // 3
+
+
+def test_garbage_in_the_write_ahead_log_is_passed_over(folder: Path) -> None:
+    log_of(folder).with_name("bus.sqlite-wal").write_bytes(os.urandom(50_000))
+    assert len(read_again(folder)) == RECORDS
+
+
+def test_the_command_checks_repairs_and_checks_again(folder: Path) -> None:
+    run = CliRunner().invoke
+    where = ["--data-dir", str(folder)]
+    assert run(app, ["bus", "check", *where]).exit_code == 0
+    spoil_middle(folder)
+    assert run(app, ["bus", "check", *where]).exit_code == 1
+    repaired = run(app, ["bus", "repair", *where, "--format", "json"])
+    assert repaired.exit_code == 0
+    assert '"otlp_spans/0"' in repaired.output
+    assert run(app, ["bus", "check", *where]).exit_code == 0
