@@ -14,8 +14,8 @@ import socket
 import sys
 
 from collector.assembly import Assembly
-from collector.garbage import collect_rarely
 from collector.process_link import DRAIN, Ask, Assignment, Link, Report
+from collector.process_memory import collect_rarely, use_few_arenas
 from collector.program_metrics import own_families
 from collector.roles import Roles
 from collector.shutdown import Deadline
@@ -125,6 +125,7 @@ def main() -> None:
     """Live as a child: `python -m collector.child NAME DESCRIPTOR`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    use_few_arenas()
     status = asyncio.run(_live(int(sys.argv[2])))
     sys.stdout.flush()
     sys.stderr.flush()

@@ -19,7 +19,7 @@ from collector.bus.protocol import Batch, Bus, Consumer, Delivery, Handled, Rang
 from collector.stages import StageThread
 
 PLAN_STORE, PLAN_KEY = "plan", "queue"
-BATCH_BYTES = 16 * 1024 * 1024
+BATCH_BYTES = 8 * 1024 * 1024
 BUSY_BYTES, BUSY_FLUSHES = 1024 * 1024, 4
 """From how many bytes on a batch may take how many times its delivery's `flush_seconds` to grow."""
 

@@ -16,8 +16,8 @@ from prometheus_client import Metric
 
 from collector.admission import resident_bytes
 from collector.assembly import Assembly
-from collector.garbage import collect_rarely
 from collector.http_api import Health, HttpApi
+from collector.process_memory import collect_rarely
 from collector.process_plan import Part
 from collector.program_metrics import ProgramMetrics
 from collector.roles import Roles

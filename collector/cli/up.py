@@ -18,6 +18,7 @@ from collector.bus.protocol import BusUnavailable, Consumer
 from collector.cli.configuration import load_settings
 from collector.cli.live_view import LiveView
 from collector.pipeline import Pipeline
+from collector.process_memory import use_few_arenas
 from collector.process_plan import SUPERVISOR, parts
 from collector.roles import Roles, UnknownRoleError, asked_for
 from collector.running import DataDirBusyError
@@ -32,6 +33,7 @@ ENOUGH_DESCRIPTORS = 65_536
 def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[str] | None = None) -> int:
     """Run the pipeline in the foreground until SIGINT or SIGTERM; returns the exit status."""
     settings = load_settings(config, set_, data_dir)
+    use_few_arenas()
     use_all_descriptors()
     console = Console(stderr=True)
     others = () if only else parts(settings.service.processes)
