@@ -82,7 +82,7 @@ DETECTION_COLUMNS: dict[str, Callable[[StoredDetection], Any]] = {
     "Evidence": lambda d: bytes(d.evidence).decode(),
     "FixType": lambda d: d.suggested_fix.fix_type if d.suggested_fix else "",
     "FixRisk": lambda d: d.suggested_fix.risk if d.suggested_fix else "",
-    "EventTime": lambda d: storable_ns(d.event_time),
+    "EventTime": lambda d: nearest_ns(d.event_time),
     "DetectedAt": lambda d: storable_ns(d.detected_at),
     "CostUsd": lambda d: d.cost_usd,
 }
@@ -148,6 +148,14 @@ def storable_ns(text: str) -> int:
     if not 0 <= at <= LARGEST:
         raise ValueError(f"{text} is outside of what the store can date")
     return at
+
+
+def nearest_ns(text: str) -> int:
+    """Read a time that came from a span, which may be dated in any year: as near as the store can date it.
+
+    The document keeps it as it was told; raises ValueError for what is no time.
+    """
+    return min(max(unix_ns(text), 0), LARGEST)
 
 
 def _signed(count: int) -> int:

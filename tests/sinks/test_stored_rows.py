@@ -131,6 +131,13 @@ def test_a_detection_comes_back_byte_for_byte(sink: ClickHouseSink, store: Store
     assert row == {"Json": orjson.dumps(document).decode(), "Evidence": '{"n":1.1}', "FixRisk": "SAFE"}
 
 
+@pytest.mark.parametrize("when", ["2554-07-21T23:34:33.709551615Z", "1901-01-01T00:00:00Z"])
+def test_a_detection_on_a_span_of_any_year_is_kept(sink: ClickHouseSink, store: Store, when: str) -> None:
+    handled = deliver(sink, detection_record(detection_of(event_time=when)))
+    (found,) = reading.detections(store.query)
+    assert (found["event_time"], list(handled.outputs)) == (when, [])
+
+
 def test_the_latest_version_of_a_detection_counts_unless_it_is_withdrawn(sink: ClickHouseSink, store: Store) -> None:
     told = [detection_of(1), detection_of(3, status="closed"), detection_of(2), detection_of(3, status="closed")]
     taken = [detection_of(1, id="d2"), detection_of(2, id="d2", status="withdrawn")]

@@ -1,0 +1,72 @@
+"""Ten thousand live runs, and one run of a hundred thousand steps: what is kept and written stays small."""
+
+from __future__ import annotations
+
+import pytest
+from memory_state import MemoryState
+
+from collector.bus.protocol import Batch, Record
+from collector.components import detector_class, detector_names
+from processors.keyed_state import STORE, WINDOWS
+from processors.model_catalogue import PricedModels
+from processors.runtime import Runtime
+from schemas.step import TOOL, Step
+from schemas.steps_codec import encode_steps
+from schemas.topics import AGENT_STEPS, DETECTIONS
+
+SECOND = 1_000_000_000
+START_NS = 1_800_000_000 * SECOND
+RUNS = 10_000
+LONG, BATCH = 100_000, 500
+LATENESS_STEPS = 1_000
+
+
+def runtime_on(state: MemoryState) -> Runtime:
+    detectors = [detector_class(name)(detector_class(name).Config(), PricedModels()) for name in detector_names()]
+    runtime = Runtime("d", detectors, lambda: START_NS, lateness_steps=LATENESS_STEPS)
+    runtime.restore(state)
+    return runtime
+
+
+def step(run: str, number: int, args: str) -> Step:
+    at = START_NS + number * SECOND // 1_000
+    return Step("default", run, run, f"{number:016x}", TOOL, at, at + 1_000, tool="search", args=args, args_hash=args,
+                result=f"result of {args}", result_hash=f"r{args}")  # fmt: skip
+
+
+def record(offset: int, steps: list[Step]) -> Record:
+    return Record(AGENT_STEPS, 0, offset, f"default/{steps[0].run_id}", encode_steps(steps), {}, START_NS + offset)
+
+
+@pytest.mark.timeout(300)
+def test_ten_thousand_live_runs_take_a_head_and_a_row_or_two_each_and_survive_a_restart() -> None:
+    state = MemoryState()
+    runtime = runtime_on(state)
+    for at in range(0, RUNS, BATCH):
+        records = [record(number, [step(f"run{number}", 1, "a")]) for number in range(at, at + BATCH)]
+        state.apply(runtime.handle(Batch(records, START_NS + at), state).changes)
+    assert state.count(STORE) == RUNS
+    assert state.count(WINDOWS) == 2 * RUNS
+    assert sum(len(row[0]) for row in state.rows.values()) < 2_048 * RUNS
+    again = runtime_on(state)
+    loop = [step("run77", number, "a") for number in range(2, 6)]
+    told = again.handle(Batch([record(RUNS, loop)], START_NS + RUNS), state).outputs
+    assert [out.topic for out in told if out.topic == DETECTIONS] == [DETECTIONS]
+
+
+@pytest.mark.timeout(300)
+def test_a_run_of_a_hundred_thousand_steps_keeps_and_writes_no_more_than_a_short_one() -> None:
+    state = MemoryState()
+    runtime = runtime_on(state)
+    written: list[int] = []
+    told = 0
+    for at in range(0, LONG, BATCH):
+        steps = [step("long", n, "same" if LONG - 1_000 < n < LONG - 990 else str(n)) for n in range(at, at + BATCH)]
+        handled = runtime.handle(Batch([record(at, steps)], START_NS + at), state)
+        state.apply(handled.changes)
+        written.append(sum(len(change.value or b"") for change in handled.changes))
+        told += sum(out.topic == DETECTIONS for out in handled.outputs)
+    assert state.count(WINDOWS) <= LATENESS_STEPS // 64 + 3
+    early, late = written[10:30], written[-20:]
+    assert max(late) < 2 * max(early)
+    assert told >= 1
