@@ -220,9 +220,9 @@ class EmbeddedBus:
 
     def _commit(self, writes: Sequence[Write]) -> None:
         """Commit writes in one transaction; where that fails none of them happened, and each future says so."""
-        packed = [[log.pack(record, self._partition(record)) for record in write.records] for write in writes]
-        self._begun = time.monotonic()
         try:
+            packed = [[log.pack(record, self._partition(record)) for record in write.records] for write in writes]
+            self._begun = time.monotonic()
             failures = self._transact(lambda: self._write_all(writes, packed))
         except sqlite3.Error as error:
             failed = sorted_error(error, self._path)
