@@ -20,7 +20,8 @@ def check(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, fo
     table = make_table("what is wrong")
     for line in found:
         add_row(table, line)
-    print_rows(format_, [{"damage": line} for line in found], table)
+    if found or format_ != "table":
+        print_rows(format_, [{"damage": line} for line in found], table)
     verdict = "is damaged: run `tracemend bus repair`" if found else "is whole" if path.exists() else "is not there yet"
     sys.stderr.write(f"{path} {verdict}\n")
     return int(bool(found))
