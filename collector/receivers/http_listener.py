@@ -68,6 +68,15 @@ class HttpListener:
         while True:
             await asyncio.sleep(every_seconds)
             if self._certificates is not None and await asyncio.to_thread(self._certificates.changed):
-                before, self._listening = self._listening, await self._listen(connections)
-                if before is not None:
-                    before.close()
+                await self._listen_anew(connections, self._certificates)
+
+    async def _listen_anew(self, connections: Callable[[], asyncio.Protocol], certificates: Certificates) -> None:
+        """Listen with new certificates; where they cannot be used after all, go on with the old and look again."""
+        try:
+            fresh = await self._listen(connections)
+        except (OSError, ValueError):
+            certificates.look_again()
+            return
+        before, self._listening = self._listening, fresh
+        if before is not None:
+            before.close()

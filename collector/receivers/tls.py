@@ -97,8 +97,16 @@ class Certificates:
         CERTIFICATE_RELOADS.labels(outcome="success").inc()
         return True
 
+    def look_again(self) -> None:
+        """Take the files for changed at the next look: what was made of them could not be used."""
+        self._state = []
+
     def _read_authorities(self) -> bytes:
-        return _read(self._config.client_ca_file)
+        """Read whose clients are let in; a file that is empty for a moment must not let in everybody."""
+        read = _read(self._config.client_ca_file)
+        if self._config.client_ca_file is not None and not read.strip():
+            raise ValueError(f"failed to load TLS: {self._config.client_ca_file} is empty")
+        return read
 
     def _stat(self) -> list[tuple[int, int, int] | None]:
         return [_stat(path) for path in (self._config.cert_file, self._config.key_file, self._config.client_ca_file)]

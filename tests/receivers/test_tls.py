@@ -113,3 +113,17 @@ def test_what_grpc_cannot_do_is_not_promised(tmp_path: Path) -> None:
     files = Files(tmp_path)
     with pytest.raises(ValidationError, match="min_version"):
         GrpcConfig.model_validate({"tls": {**files.config, "min_version": "1.3"}})
+
+
+def test_a_file_of_authorities_that_is_emptied_lets_nobody_in_without_a_certificate(tmp_path: Path) -> None:
+    files, clients = Files(tmp_path), trustme.CA()
+    files.trust_clients_of(clients)
+    doors = opened(tmp_path, files)
+    try:
+        (tmp_path / "clients.pem").write_bytes(b"")
+        time.sleep(0.3)  # for as long as it takes to look several times
+        with pytest.raises(OSError, match=r"(?i)alert|reset|eof|closed|broken|required"):
+            post(over_http(doors, files.authority))
+        assert post(over_http(doors, files.authority, clients.issue_cert("agent"))) == 200
+    finally:
+        doors.close()
