@@ -20,7 +20,7 @@ M_ARENA_MAX, ARENAS = -8, 2
 def use_few_arenas() -> None:
     """Let threads share arenas, where the C library has them; to be called before there are threads.
 
-    Under a flood the pipeline's processes together held 1,290 instead of 1,480 MiB (tests/faults/flood.py).
+    Together with smaller deliveries it took a flood's peak from 1,476 to 1,316 MiB (tests/faults/flood.py).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
