@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector.bus.salvage import damage_in, salvage
+from collector.bus.salvage import NothingReadable, Saved, damage_in, salvage
 from collector.cli.configuration import load_settings
 from collector.cli.output import add_row, check_format, make_table, print_rows
 from collector.running import DataDirBusyError, DataDirLock
@@ -28,7 +28,7 @@ def check(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, fo
 
 
 def repair(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:
-    """Save what can be read of a damaged log into a new one; returns the exit status."""
+    """Save what can be read of a damaged log into a new one; returns 0 where that is all of it, else 1."""
     check_format(format_)
     path = _log_of(config, set_, data_dir)
     lock = DataDirLock(path.parents[1])
@@ -47,14 +47,23 @@ def _repaired(path: Path, format_: str) -> int:
     if not path.exists() or not damage_in(path):
         sys.stderr.write(f"{path} is whole: nothing to repair\n")
         return 0
-    done = salvage(path)
+    try:
+        done = salvage(path)
+    except NothingReadable as error:
+        sys.stderr.write(f"tracemend: {path}: {error}; it was left as it is. Move it away to begin with an empty log\n")
+        return 1
+    told = [one for one in done.tables if one.saved or one.lost != 0]
     table = make_table("what", "saved", "not readable")
-    for one in done.tables:
-        if one.saved or one.lost:
-            add_row(table, one.table, str(one.saved), (str(one.lost), "bold" if one.lost else ""))
-    print_rows(format_, [one._asdict() for one in done.tables if one.saved or one.lost], table)
-    sys.stderr.write(f"the damaged file is kept as {done.aside}\n")
-    return 0
+    for one in told:
+        add_row(table, one.table, str(one.saved), (_lost(one), "bold" if one.lost != 0 else ""))
+    print_rows(format_, [one._asdict() for one in told], table)
+    verdict = "every row was saved" if done.is_whole else "not every row could be saved"
+    sys.stderr.write(f"{verdict}; the damaged file is kept as {done.aside}\n")
+    return int(not done.is_whole)
+
+
+def _lost(one: Saved) -> str:
+    return "some, nobody knows how many" if one.lost is None else str(one.lost)
 
 
 def _log_of(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None) -> Path:

@@ -237,7 +237,10 @@ def bus_check(config: Config = None, set_: Set = None, data_dir: DataDir = None,
 
 @bus_app.command(name="repair")
 def bus_repair(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
-    """Set a damaged log aside, and go on with all of it that can be read. Stop tracemend first."""
+    """Set a damaged log aside, and go on with what can be read of it. Stop tracemend first.
+
+    Exit status 1 where something could not be read; the damaged file is kept.
+    """
     from collector.cli.bus import repair
 
     _exit(_guarded(lambda: repair(config or [], set_ or [], data_dir, format_)))
