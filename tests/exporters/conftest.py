@@ -2,22 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from door_fixtures import doors, own_doors
 
-import pytest
-from open_doors import OpenDoors
-
-
-@pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenDoors]:
-    opened = OpenDoors(tmp_path_factory.mktemp("bus"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def own_doors(tmp_path: Path) -> Iterator[OpenDoors]:
-    opened = OpenDoors(tmp_path)
-    yield opened
-    opened.close()
+__all__ = ["doors", "own_doors"]
