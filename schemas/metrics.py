@@ -42,6 +42,10 @@ SEND_FAILED_SPANS = CollectorCounter(
     "otelcol_exporter_send_failed_spans", "Inserts of spans that failed and are tried again", ["exporter"]
 )
 
+STORE_BROKEN_PARTS = Gauge(
+    "tracemend_store_broken_parts", "Parts of tables that the store set aside because they were damaged", ["table"]
+)
+
 # --- stages ---
 STAGE_RECORDS = CollectorCounter("tracemend_stage_records", "Records handled", ["stage"])
 STAGE_FAILURES = CollectorCounter(

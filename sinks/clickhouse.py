@@ -8,12 +8,13 @@ insert may touch only so many partitions; what is dated outside what is kept goe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 from collector.bus.protocol import Batch, Handled, State
 from collector.bus.repeats import Repeats
 from schemas import topics
-from schemas.metrics import ROWS_INSERTED, SEND_FAILED_SPANS, SENT_LOGS, SENT_SPANS
+from schemas.metrics import ROWS_INSERTED, SEND_FAILED_SPANS, SENT_LOGS, SENT_SPANS, STORE_BROKEN_PARTS
 from sinks.batch_rows import BatchRows
 from sinks.columns import Columns
 from sinks.store import Store, StoreError
@@ -61,6 +62,7 @@ class ClickHouseSink:
         if self._store is None:
             store = self._open_store()
             store.migrate()
+            _tell_broken(store.broken_parts())
             self._store = store
 
     def deliver(self, batch: Batch, token: str, again: bool) -> Handled:
@@ -101,3 +103,13 @@ def _count(table: Columns) -> None:
         SENT_SPANS.labels(exporter=EXPORTER).inc(table.rows)
     elif table.table == LOGS:
         SENT_LOGS.labels(exporter=EXPORTER).inc(table.rows)
+
+
+def _tell_broken(parts: dict[str, int]) -> None:
+    """Show which rows are missing because the disk or somebody damaged them; a person has to do something about it."""
+    for table, count in parts.items():
+        STORE_BROKEN_PARTS.labels(table=table).set(count)
+        sys.stderr.write(
+            f"sinks/clickhouse: {count} damaged part(s) of {table} were set aside, their rows are not shown: "
+            "look at system.detached_parts, restore them from a copy, or drop them\n"
+        )

@@ -33,6 +33,10 @@ LEFT_BEHIND = (
     "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, {prefix:String}) "
     "AND metadata_modification_time < now() - {seconds:UInt32}"
 )
+BROKEN_PARTS = (
+    "SELECT table, count() AS parts FROM system.detached_parts "
+    "WHERE database = currentDatabase() AND startsWith(reason, 'broken') GROUP BY table"
+)
 
 
 class StoreError(Exception):
@@ -72,6 +76,10 @@ class Store:
                 self.command(statement)
             self.insert("schema_migrations", ("Name",), [[name]])
         self._drop_held()
+
+    def broken_parts(self) -> dict[str, int]:
+        """Count by table the parts that were set aside as damaged, with all their rows: the store itself is silent."""
+        return {str(row["table"]): int(row["parts"]) for row in self.query(BROKEN_PARTS)}
 
     def command(self, statement: str) -> None:
         """Run a statement that returns nothing."""
