@@ -49,17 +49,26 @@ def test_a_full_disk_is_told_with_what_to_do_and_loses_nothing(tmp_path: Path, m
     assert read == 55
 
 
-def test_a_damaged_log_stops_the_command_with_what_to_do_and_repair_lets_it_start(tmp_path: Path) -> None:
-    folder = tmp_path / "data" / "bus"
-    folder.mkdir(parents=True)
-    (folder / "bus.sqlite").write_bytes(b"not a database, whoever put it here" * 500)
-    pipeline = PipelineProcess(tmp_path / "data")
-    with pytest.raises(RuntimeError, match=r"exited with 1: (.|\n)*tracemend bus repair"):
-        pipeline.start()
-    assert "Traceback" not in pipeline.log()
-    pipeline.run("bus", "repair")
+def test_a_damaged_log_stops_the_command_with_what_to_do_and_repair_lets_it_go_on(tmp_path: Path) -> None:
+    pipeline = PipelineProcess(tmp_path / "data").start()
+    before, after = requests(seed=4, count=4), requests(seed=5, count=4)
     try:
+        for body in before:
+            assert pipeline.post("/v1/traces", body)[0] == 200
+        pipeline.settle()
+        assert pipeline.stop() == 0
+        with (tmp_path / "data" / "bus" / "bus.sqlite").open("r+b") as log:
+            log.write(b"whoever put it here")
+        with pytest.raises(RuntimeError, match=r"exited with 1: (.|\n)*tracemend bus repair"):
+            pipeline.start()
+        assert "Traceback" not in pipeline.log()
+        pipeline.run("bus", "repair")
         pipeline.start()
+        for body in after:
+            assert pipeline.post("/v1/traces", body)[0] == 200
+        pipeline.settle()
+        rows, spans = pipeline.query("SELECT count(), uniqExact(TraceId, SpanId) FROM otel_traces").split("\t")
+        assert int(rows) == int(spans) == span_count(before) + span_count(after)
     finally:
         pipeline.kill_if_running()
 
