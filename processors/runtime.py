@@ -144,7 +144,7 @@ class Runtime:
             window.replace(old, entry)
         elif self._is_late(run, step, seen_ns) or not window.insert(entry):
             self._too_late(run, step)
-        if (old is None or old.agent != step.agent) and any(run.published):
+        if old is not None and old.agent != step.agent:
             attribute(run, step.span_id, step.agent)
         return outputs
 

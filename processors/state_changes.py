@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from processors.state_paths import NAME_CHARS, kind_of, words_of
+from processors.state_paths import NAME_CHARS, cut, kind_of, words_of
 from processors.state_relations import disordered, holds
 from processors.state_rules import Change, changes_of, identity_text_changed, lost
 from processors.state_streams import RELATION_HELD, Broken, Stream
@@ -121,7 +121,7 @@ def words_in(step: Step) -> tuple[int, ...]:
 @lru_cache(maxsize=1_024)
 def _hashed_words(text: str) -> tuple[int, ...]:
     """Hash a text's first words; remembered, as what a run does it does again, and a step is often told again."""
-    return tuple(dict.fromkeys(map(word_hash, words_of(text))))[:HINTS_CAP]
+    return tuple(map(word_hash, list(dict.fromkeys(cut(text)))[:HINTS_CAP]))
 
 
 @lru_cache(maxsize=8_192)

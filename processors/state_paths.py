@@ -91,15 +91,20 @@ def words_of(text: str) -> list[str]:
     return list(_words(text[:NAME_CHARS]))
 
 
+def cut(text: str) -> list[str]:
+    """Cut a text as `words_of` does, without remembering it: one that hardly comes twice."""
+    lower = text.lower()
+    if lower == text:
+        return WORD.findall(text)
+    if text.isascii():
+        return WORD.findall(_CAMEL.sub(" ", text).lower())
+    return [word.lower() for word in WORD.findall(_CAMEL.sub(" ", text))]
+
+
 @lru_cache(maxsize=4_096)
 def _words(name: str) -> tuple[str, ...]:
     """Cut a name; remembered, as a state's fields have the same names every time."""
-    lower = name.lower()
-    if lower == name:
-        return tuple(WORD.findall(name))
-    if name.isascii():
-        return tuple(WORD.findall(_CAMEL.sub(" ", name).lower()))
-    return tuple([word.lower() for word in WORD.findall(_CAMEL.sub(" ", name))])
+    return tuple(cut(name))
 
 
 @lru_cache(maxsize=4_096)

@@ -10,6 +10,7 @@ from schemas.step import Step, Usage
 IMPLAUSIBLE_TOKENS = 100_000_000
 """Ten times the largest window there is: a counter that overflowed, not a call."""
 IMPLAUSIBLE_USD = 100_000.0
+NO_PARTS = (0, 0, 0)
 
 
 def believable_usage(step: Step) -> Usage | None:
@@ -17,10 +18,12 @@ def believable_usage(step: Step) -> Usage | None:
     usage = step.usage
     if usage is None:
         return None
-    counts = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning)
-    if min(counts) < 0 or max(counts) > IMPLAUSIBLE_TOKENS or not any(counts):
+    if not (0 <= usage.input <= IMPLAUSIBLE_TOKENS and 0 <= usage.output <= IMPLAUSIBLE_TOKENS):
         return None
-    return usage
+    parts = (usage.cache_read, usage.cache_write, usage.reasoning)
+    if parts == NO_PARTS:
+        return usage if usage.input or usage.output else None
+    return usage if min(parts) >= 0 and max(parts) <= IMPLAUSIBLE_TOKENS else None
 
 
 def cost_usd(step: Step, usage: Usage | None, models: ModelCatalogue) -> float | None:
