@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import Metric
@@ -79,7 +81,8 @@ class Pipeline:
         if self._api is not None:
             await self._api.stop()
         await asyncio.to_thread(self._assembly.close)
-        (self.data_dir / "running.json").unlink(missing_ok=True)
+        with suppress(OSError):  # left behind it says nothing: its reader looks whether the lock is held
+            (self.data_dir / "running.json").unlink(missing_ok=True)
         self._lock.release()
 
     async def failed(self) -> None:
@@ -143,8 +146,12 @@ class Pipeline:
 
     def _tell_where(self) -> None:
         """Say in the data dir where the pipeline can be reached, again when one of its processes is another one."""
-        if self._ready:
+        if not self._ready:
+            return
+        try:
             write_running(self.data_dir, self._running_info())
+        except OSError as error:  # the data dir may have become read-only since; the doors are open all the same
+            sys.stderr.write(f"tracemend: {self.data_dir}/running.json cannot be written ({error.strerror})\n")
 
     def _running_info(self) -> RunningInfo:
         doors = self.doors()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import msgspec
+
+from collector.bus.writable_folder import check_writable, make_writable
 
 LOCK_TRIES = 20
 LOCK_PAUSE_SECONDS = 0.05
@@ -44,9 +48,10 @@ class DataDirLock:
         self._file: IO[bytes] | None = None
 
     def acquire(self) -> None:
-        """Take the lock, making the data dir where it is missing; raises DataDirBusyError."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path.parent.chmod(0o700)
+        """Take the lock, making the data dir where it is missing; raises DataDirBusyError or FolderUnusable."""
+        make_writable(self._path.parent)
+        check_writable([self._path])
+        _close_to_others(self._path.parent)
         file = self._path.open("ab")
         for _ in range(LOCK_TRIES):
             try:
@@ -73,6 +78,12 @@ class DataDirLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _close_to_others(folder: Path) -> None:
+    """Let nobody else look into the data dir; of a folder that belongs to somebody else that is theirs to decide."""
+    with suppress(PermissionError):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~0o077)
 
 
 def write_running(data_dir: Path, info: RunningInfo) -> None:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
+from sinks.store_folder import make_store_folder_writable
+
 REFUSED_CODES = frozenset({6, 26, 27, 36, 42, 43, 46, 47, 53, 60, 62, 69, 73, 81, 164})
 """ClickHouse's codes of what it will never accept as it stands: syntax, types, unknown names, read-only."""
 
@@ -22,6 +24,8 @@ INSERT_SETTINGS = {"materialize_skip_indexes_on_insert": 0}
 parts that are not merged yet are small."""
 DEFAULTS_TO_NOTHING = re.compile(r"(LowCardinality\()?(String|Map\(|Array\(|U?Int\d|Float\d|Bool)")
 """Types whose default is their empty value."""
+STACK_DUMP = re.compile(r"[,:\s]*(Stack trace[^\n]*)?\n\s*0\. [^\n]* @ 0x.*", re.DOTALL)
+"""What the engine puts behind some of its errors, for its own authors."""
 HELD_TABLE, HELD_SECONDS = "held_", 3_600
 """How tables are called that hold rows while they are compared with a table's, and how long that takes at most."""
 INSERT_MISSING = (
@@ -163,6 +167,7 @@ def _connect(dsn: str) -> Any:
     import clickhouse_connect
 
     with _sorted_errors():
+        make_store_folder_writable(dsn)
         return clickhouse_connect.get_client(dsn=dsn)
 
 
@@ -174,4 +179,4 @@ def _sorted_errors() -> Iterator[None]:
         yield
     except (ClickHouseError, OSError) as error:
         refused = isinstance(error, DataError) or getattr(error, "code", None) in REFUSED_CODES
-        raise (StatementRefused if refused else StoreUnavailable)(str(error)) from error
+        raise (StatementRefused if refused else StoreUnavailable)(STACK_DUMP.sub("", str(error))) from error

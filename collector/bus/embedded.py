@@ -28,6 +28,7 @@ from collector.bus.log_errors import sorted_error
 from collector.bus.murmur2 import partition_of
 from collector.bus.protocol import BusUnavailable, Fenced, Outgoing
 from collector.bus.wakeups import WakeUps
+from collector.bus.writable_folder import check_writable, make_writable
 from collector.bus.write_turn import WriteTurn
 from schemas.metrics import BUS_CLOCK_AHEAD
 from schemas.topics import TOPICS, Topic
@@ -61,8 +62,9 @@ class EmbeddedBus:
         prefix: str = "",
         readers: Collection[str] | None = None,
     ) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = folder / "bus.sqlite"
+        make_writable(folder)
+        check_writable([self._path, folder / "bus.sqlite-wal", folder / "write_turn", folder / "wake"])
         self._topics = {topic.name: topic for topic in topics}
         self._prefix = prefix
         self._max_bytes = max_bytes

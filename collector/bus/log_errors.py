@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 
 from collector.bus.protocol import BusUnavailable
+from collector.bus.writable_folder import FolderUnusable, check_writable, make_writable
 
 RETRY_SECONDS, DAMAGED_RETRY_SECONDS = 5.0, 30.0
 DAMAGED = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
@@ -21,6 +22,7 @@ ADVICE = {
     "SQLITE_CANTOPEN": "it cannot be opened: see whether its folder is there and may be written",
     "SQLITE_IOERR": "the disk does not do what it is asked to: see what the system's log says of it",
 }
+OTHERWISE = "it is tried again"
 
 
 class LogDamaged(BusUnavailable):
@@ -35,4 +37,14 @@ def sorted_error(error: sqlite3.Error, path: Path) -> BusUnavailable:
             f"{path} is damaged ({error}): stop tracemend and run `tracemend bus repair --data-dir {path.parents[1]}`",
             DAMAGED_RETRY_SECONDS,
         )
-    return BusUnavailable(f"{path}: {error}; {ADVICE.get(code, 'it is tried again')}", RETRY_SECONDS)
+    return BusUnavailable(f"{path}: {error}; {_in_the_way(path) or ADVICE.get(code, OTHERWISE)}", RETRY_SECONDS)
+
+
+def _in_the_way(path: Path) -> str:
+    """Say why nothing can be written there at all; SQLite calls that an I/O error. Empty where something can."""
+    try:
+        make_writable(path.parent)
+        check_writable([path])
+    except FolderUnusable as reason:
+        return str(reason)
+    return ""

@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 WAKE = b"!"
@@ -70,7 +71,7 @@ class WakeUps:
         """Stop listening, and let go of everybody. No `announce` may be under way."""
         self._closing = True
         if self._own is not None:
-            self._own.unlink(missing_ok=True)
+            _remove(self._own)
             os.write(self._reading, WAKE)
             self._listener.join()
             os.close(self._reading)
@@ -95,9 +96,15 @@ class WakeUps:
         try:
             self._others[name] = os.open(self._folder / name, os.O_WRONLY | os.O_NONBLOCK)
         except OSError:  # nobody reads it: ENXIO
-            (self._folder / name).unlink(missing_ok=True)
+            _remove(self._folder / name)
 
     def _forget(self, name: str) -> None:
         """Drop one whose reader has gone."""
         os.close(self._others.pop(name))
-        (self._folder / name).unlink(missing_ok=True)
+        _remove(self._folder / name)
+
+
+def _remove(pipe: Path) -> None:
+    """Remove a pipe; where the folder cannot be written any more it stays, and who meets it next removes it."""
+    with suppress(OSError):
+        pipe.unlink(missing_ok=True)

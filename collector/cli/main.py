@@ -42,7 +42,7 @@ Set = Annotated[
 ]
 DataDir = Annotated[
     Optional[Path],  # noqa: UP045  # as above
-    typer.Option("--data-dir", help="Where everything embedded lives (service::data_dir)."),
+    typer.Option("--data-dir", readable=False, help="Where everything embedded lives (service::data_dir)."),
 ]
 Tenant = Annotated[str, typer.Option(help="Whose key it is.")]
 EntryFormat = Annotated[str, typer.Option("--format", help="yaml or json.")]

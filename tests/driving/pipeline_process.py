@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ FREE_PORTS = (
 class PipelineProcess:
     """One data dir, and the process that may be running on it."""
 
-    def __init__(self, data_dir: Path, *settings: str) -> None:
+    def __init__(self, data_dir: Path, *settings: str, under: Sequence[str] = ()) -> None:
         self.data_dir = data_dir
         self.settings = settings
+        self.under = under
+        """A command that becomes the one that is given to it, as `nice` does."""
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> PipelineProcess:
@@ -41,7 +44,7 @@ class PipelineProcess:
         options = [part for setting in (*FREE_PORTS, *self.settings) for part in ("--set", setting)]
         log = (self.data_dir.parent / f"{self.data_dir.name}.log").open("a")
         self.process = subprocess.Popen(
-            [*TRACEMEND, "up", "--data-dir", str(self.data_dir), *options],
+            [*self.under, *TRACEMEND, "up", "--data-dir", str(self.data_dir), *options],
             stdout=log,
             stderr=subprocess.STDOUT,
             text=True,
@@ -90,12 +93,19 @@ class PipelineProcess:
 
     def post(self, path: str, body: bytes, content_type: str = "application/x-protobuf") -> tuple[int, bytes]:
         """Post an OTLP body; raises OSError when nobody answers."""
+        response, answer = self.answer(path, body, content_type)
+        return response.status, answer
+
+    def answer(
+        self, path: str, body: bytes, content_type: str = "application/x-protobuf"
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Post an OTLP body; gives the answer with its headers."""
         info = self.info() or {}
         connection = http.client.HTTPConnection(info["http"], timeout=30)
         try:
             connection.request("POST", path, body, {"Content-Type": content_type})
             response = connection.getresponse()
-            return response.status, response.read()
+            return response, response.read()
         finally:
             connection.close()
 
