@@ -116,6 +116,22 @@ def print_config(
 
 
 @app.command()
+def asyncapi(
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    format_: Annotated[str, typer.Option("--format", help="yaml or json.")] = "yaml",
+) -> None:
+    """Print the AsyncAPI document of the topics: what a program that reads or writes them has to know.
+
+    Example: tracemend asyncapi --format json > tracemend.asyncapi.json
+    """
+    from collector.cli.asyncapi import print_asyncapi
+
+    _exit(_guarded(lambda: print_asyncapi(config or [], set_ or [], data_dir, format_)))
+
+
+@app.command()
 def detections(
     config: Config = None,
     set_: Set = None,

@@ -24,6 +24,7 @@ COMMANDS = (
     "approvals approve",
     "approvals reject",
     "policies show",
+    "asyncapi",
     "keys new",
     "keys hash",
     "demo",
