@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collector.fair_share import FairShares
+from collector.memory_shares import SOFT_SHARE
 from schemas.keys import DEFAULT_TENANT
 
-SOFT_SHARE = 0.8
 EXPANSION = 6
 """Bytes a request takes while it is parsed and stored, per byte of its body."""
 SAMPLE_SECONDS = 0.25

@@ -6,12 +6,13 @@ What only some roles need is imported where it is made, so that a process starts
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from collector.admission import Admission, resident_bytes
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Delivery, Stage
+from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
 from collector.receivers.api_keys import ApiKeys
 from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles
 from config.settings import MIB, Settings
@@ -34,15 +35,22 @@ DRAIN_ORDER = ("normaliser", DETECTORS, "spend", "healing_router", "healing", "p
 
 
 class Assembly:
-    """The parts of one process. `retains`: whether its bus removes what every group here has read, or nothing yet.
+    """The parts of one process. `memory`: what each may take, also of processes beside this one.
 
-    `resident` measures the memory of the whole program in bytes, of all its processes.
+    `retains`: whether its bus removes what every group here has read, or nothing yet. `resident` measures the memory
+    of the whole program in bytes, of all its processes.
     """
 
     def __init__(
-        self, settings: Settings, roles: Roles, retains: bool = True, resident: Callable[[], int] = resident_bytes
+        self,
+        settings: Settings,
+        roles: Roles,
+        memory: MemoryShares,
+        retains: bool = True,
+        resident: Callable[[], int] = resident_bytes,
     ) -> None:
         self._settings = settings
+        self._memory = memory
         self._roles = roles
         self._resident = resident
         self.bus = self._bus(None if retains else ())
@@ -88,7 +96,8 @@ class Assembly:
         embedded = bus.embedded
         fsync, max_bytes = (embedded.fsync, embedded.max_bytes) if embedded is not None else (True, 10 * 1024**3)
         folder = self._settings.service.data_dir / "bus"
-        return EmbeddedBus(folder, bus.partitions, fsync, max_bytes, prefix=bus.prefix, readers=readers)
+        queue_bytes = max(SMALLEST_QUEUE_BYTES, self._memory.doors)
+        return EmbeddedBus(folder, bus.partitions, fsync, max_bytes, queue_bytes, prefix=bus.prefix, readers=readers)
 
     def _receivers(self) -> Iterator[OtlpReceiver]:
         if not self._roles.runs(RECEIVERS):
@@ -108,8 +117,10 @@ class Assembly:
     def _normaliser(self) -> Iterator[Stage]:
         if self._roles.runs(NORMALISER):
             from collector.normalise.normaliser import Normaliser
+            from collector.normalise.traces import TraceBounds
 
-            yield Normaliser(self._settings.bus.repeat_window_seconds)
+            bounds = TraceBounds(in_memory_bytes=self._memory.traces, trace_bytes=self._memory.trace)
+            yield Normaliser(self._settings.bus.repeat_window_seconds, bounds=bounds)
 
     def _processors(self) -> Iterator[Stage]:
         if not any(self._runs_processor(name) for name in self._settings.processors):
@@ -132,6 +143,7 @@ class Assembly:
                 service.run_abandon_seconds,
                 service.lateness_seconds,
                 service.lateness_steps,
+                in_memory_bytes=self._memory.runs,
             )
         budgets = self._budgets()
         if budgets is not None:
@@ -156,11 +168,14 @@ class Assembly:
         for name in self._enabled("sinks"):
             if self._roles.runs(SINKS, name):
                 from sinks.clickhouse import ClickHouseSink
+                from sinks.engine_memory import engine_settings
                 from sinks.store import Store
 
                 sink = self._settings.sinks[name]
                 window = self._settings.bus.repeat_window_seconds
-                yield ClickHouseSink(lambda: Store(self._dsn()), sink.max_rows, sink.flush_seconds, window)
+                engine = engine_settings(self._memory.store)
+                opened = partial(Store, self._dsn(), engine)
+                yield ClickHouseSink(opened, sink.max_rows, sink.flush_seconds, window)
 
     def _healing(self) -> Iterator[Stage]:
         healing = self._settings.healing
@@ -177,7 +192,7 @@ class Assembly:
 
     def _servers(self) -> Iterator[ClickHouseHttp]:
         door = self._settings.extensions.get("clickhouse_http")
-        if door is not None and door.enabled and self._dsn().startswith("chdb:") and self._roles.runs(SINKS):
+        if door is not None and door.enabled and embeds_store(self._settings) and self._roles.runs(SINKS):
             from sinks.clickhouse_http import ClickHouseHttp
 
             yield ClickHouseHttp(door.endpoint, self._dsn())
@@ -185,9 +200,7 @@ class Assembly:
     # --- settings ---
 
     def _dsn(self) -> str:
-        sink = next(iter(self._settings.sinks.values()), None)
-        configured = sink.dsn.get_secret_value() if sink is not None else ""
-        return configured or f"chdb:///{self._settings.service.data_dir}/store"
+        return _dsn(self._settings)
 
     def _enabled(self, section: str) -> list[str]:
         """List the components of a section that run: all that are enabled, or with pipelines those they name."""
@@ -204,6 +217,17 @@ class Assembly:
     def drain_order(group: str) -> int:
         """Say when a stage is drained: in the order of a span's way."""
         return DRAIN_ORDER.index(group) if group in DRAIN_ORDER else len(DRAIN_ORDER)
+
+
+def embeds_store(settings: Settings) -> bool:
+    """Say whether the store is the embedded one."""
+    return _dsn(settings).startswith("chdb:")
+
+
+def _dsn(settings: Settings) -> str:
+    sink = next(iter(settings.sinks.values()), None)
+    configured = sink.dsn.get_secret_value() if sink is not None else ""
+    return configured or f"chdb:///{settings.service.data_dir}/store"
 
 
 def _kind(name: str) -> str:

@@ -33,8 +33,10 @@ class Child:
     def __init__(self, assignment: Assignment, link: Link) -> None:
         self._link = link
         self._loop = asyncio.get_running_loop()
-        self._assembly = Assembly(assignment.settings, Roles(assignment.roles), retains=False)
-        self._stages = StageThreads(self._assembly.bus, self._on_failed, self._assembly.drain_order)
+        self._assembly = Assembly(assignment.settings, Roles(assignment.roles), assignment.memory, retains=False)
+        self._stages = StageThreads(
+            self._assembly.bus, self._on_failed, self._assembly.drain_order, assignment.memory.batch
+        )
         self._report = Report()
         self._told = b""
         self._ended = asyncio.Event()

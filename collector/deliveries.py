@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from collector.bus.protocol import Batch, Bus, Consumer, Delivery, Handled, Range, Record, StateChange
+from collector.memory_shares import LARGEST_BATCH_BYTES
 from collector.stages import StageThread
 
 PLAN_STORE, PLAN_KEY = "plan", "queue"
-BATCH_BYTES = 8 * 1024 * 1024
 BUSY_BYTES, BUSY_FLUSHES = 1024 * 1024, 4
 """From how many bytes on a batch may take how many times its delivery's `flush_seconds` to grow."""
 
@@ -35,8 +35,15 @@ class Plan(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class DeliveryThread(StageThread):
     """One delivery in a thread of its own."""
 
-    def __init__(self, name: str, delivery: Delivery, bus: Bus, on_fenced: Callable[[str], None]) -> None:
-        super().__init__(name, delivery, bus, on_fenced, delivery.max_records)  # type: ignore[arg-type]  # see _handle
+    def __init__(
+        self,
+        name: str,
+        delivery: Delivery,
+        bus: Bus,
+        on_fenced: Callable[[str], None],
+        max_bytes: int = LARGEST_BATCH_BYTES,
+    ) -> None:
+        super().__init__(name, delivery, bus, on_fenced, max_bytes, delivery.max_records)  # type: ignore[arg-type]  # see _handle
         self._delivery = delivery
         self._plans: list[Plan] = []
         """Committed and not yet delivered; the first one is what the polled batch holds."""
@@ -55,13 +62,13 @@ class DeliveryThread(StageThread):
 
     def _gather(self, consumer: Consumer, limit: int) -> Batch:
         """Poll until a batch is full or old enough; one that fills quickly may grow older, for it then costs less."""
-        batch = consumer.poll(limit, timeout_seconds=self._patience())
+        batch = consumer.poll(limit, self._max_bytes, self._patience())
         if not batch.records:
             return batch
         records, begun = list(batch.records), time.monotonic()
         size = sum(len(record.value) for record in records)
-        while len(records) < limit and size < BATCH_BYTES and (left := self._left(begun, size)) > 0:
-            batch = consumer.poll(limit - len(records), timeout_seconds=left)
+        while len(records) < limit and size < self._max_bytes and (left := self._left(begun, size)) > 0:
+            batch = consumer.poll(limit - len(records), self._max_bytes - size, left)
             records += batch.records
             size += sum(len(record.value) for record in batch.records)
         return Batch(records, batch.now_ns)

@@ -17,8 +17,9 @@ from pathlib import Path
 from prometheus_client import Metric
 
 from collector.admission import resident_bytes
-from collector.assembly import Assembly
+from collector.assembly import Assembly, embeds_store
 from collector.http_api import Health, HttpApi
+from collector.memory_shares import shares
 from collector.process_memory import collect_rarely
 from collector.process_plan import Part
 from collector.program_metrics import ProgramMetrics
@@ -27,7 +28,7 @@ from collector.running import DataDirLock, RunningInfo, write_running
 from collector.shutdown import Deadline
 from collector.stage_threads import StageThreads, StartError
 from collector.supervisor import Supervisor
-from config.settings import Settings
+from config.settings import MIB, Settings
 
 
 class Pipeline:
@@ -46,9 +47,10 @@ class Pipeline:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._others = others
         self._supervisor: Supervisor | None = None
-        self._assembly = Assembly(settings, roles or Roles(), not others, self._resident_bytes)
+        self._memory = shares(settings.service.memory_limit_mib * MIB, 1 + len(others), embeds_store(settings))
+        self._assembly = Assembly(settings, roles or Roles(), self._memory, not others, self._resident_bytes)
         self.bus = self._assembly.bus
-        self._stages = StageThreads(self.bus, self._on_failed, self._assembly.drain_order)
+        self._stages = StageThreads(self.bus, self._on_failed, self._assembly.drain_order, self._memory.batch)
         self._api: HttpApi | None = None
         self._ready = False
 
@@ -57,7 +59,9 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         if self._others:
             held = [self._lock.descriptor]
-            self._supervisor = Supervisor(self._others, self.settings, held, self._on_failed, self._tell_where)
+            self._supervisor = Supervisor(
+                self._others, self.settings, self._memory, held, self._on_failed, self._tell_where
+            )
         await asyncio.to_thread(self._start_own)
         if self._supervisor is not None:
             await self._supervisor.started()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from collector.memory_shares import MemoryShares
 from config.settings import Settings
 
 LENGTH_BYTES = 4
@@ -20,10 +21,11 @@ REPORT, DRAIN = "report", "drain"
 
 
 class Assignment(NamedTuple):
-    """What a process is to do: the settings as its supervisor read them, its roles, and who started it."""
+    """What a process is to do: the settings as its supervisor read them, its roles, its memory, and who started it."""
 
     settings: Settings
     roles: tuple[str, ...]
+    memory: MemoryShares
     supervisor: int
 
 

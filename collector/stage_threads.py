@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from collector.bus.protocol import Bus, Delivery, Stage
 from collector.deliveries import DeliveryThread
+from collector.memory_shares import LARGEST_BATCH_BYTES
 from collector.shutdown import Deadline
 from collector.stages import FENCED, RUNNING, STARTING, StageThread
 
@@ -24,19 +25,29 @@ class StartError(Exception):
 
 
 class StageThreads:
-    """All stages of a process. `on_failed` is called, from any thread, when one of them can no longer go on."""
+    """All stages of a process. `on_failed` is called, from any thread, when one of them can no longer go on.
 
-    def __init__(self, bus: Bus, on_failed: Callable[[str], None], drain_order: Callable[[str], int]) -> None:
+    `batch_bytes`: what one of them reads at once, or one record where that is larger.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        on_failed: Callable[[str], None],
+        drain_order: Callable[[str], int],
+        batch_bytes: int = LARGEST_BATCH_BYTES,
+    ) -> None:
         self._bus = bus
         self._on_failed = on_failed
         self._drain_order = drain_order
+        self._batch_bytes = batch_bytes
         self._threads: list[StageThread] = []
 
     def start(self, stages: Sequence[tuple[str, Stage | Delivery]]) -> None:
         """Start stages in order, and wait until each has read its state; raises StartError for one that cannot."""
         for name, stage in stages:
             driver = DeliveryThread if hasattr(stage, "deliver") else StageThread
-            thread = driver(name, stage, self._bus, self._failed)  # type: ignore[arg-type]  # each drives its own kind
+            thread = driver(name, stage, self._bus, self._failed, self._batch_bytes)  # type: ignore[arg-type]  # each drives its own kind
             self._threads.append(thread)
             thread.start()
         deadline = Deadline(START_SECONDS)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Bus, BusUnavailable, Consumer, Fenced, Handled, Stage, StateChange
+from collector.memory_shares import LARGEST_BATCH_BYTES
 from schemas.metrics import STAGE_FAILURES, STAGE_LAG
 
 POLL_SECONDS = 0.25
@@ -30,7 +31,13 @@ class StageThread:
     """One stage in a thread of its own. `status` and `error` are what health shows."""
 
     def __init__(
-        self, name: str, stage: Stage, bus: Bus, on_fenced: Callable[[str], None], max_records: int = 500
+        self,
+        name: str,
+        stage: Stage,
+        bus: Bus,
+        on_fenced: Callable[[str], None],
+        max_bytes: int = LARGEST_BATCH_BYTES,
+        max_records: int = 500,
     ) -> None:
         self.name = name
         self.stage = stage
@@ -38,6 +45,7 @@ class StageThread:
         self.error = ""
         self._bus = bus
         self._on_fenced = on_fenced
+        self._max_bytes = max_bytes
         self._max_records = max_records
         self._limit = max_records
         self._failures = 0
@@ -138,7 +146,7 @@ class StageThread:
         STAGE_FAILURES.labels(stage=self.stage.group, error=type(error).__name__).inc()
 
     def _poll(self, consumer: Consumer, limit: int) -> Batch:
-        return consumer.poll(limit, timeout_seconds=self._patience())
+        return consumer.poll(limit, self._max_bytes, self._patience())
 
     def _patience(self) -> float:
         """Say how long to wait for something to read."""

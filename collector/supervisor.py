@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from collector.memory_shares import MemoryShares
 from collector.process_link import DRAIN, REPORT, Ask, Assignment, Family, Link, Report
 from collector.process_plan import Part, name_of
 from collector.program_metrics import Retired
@@ -43,6 +44,7 @@ class ChildProcess:
         self,
         part: Part,
         settings: Settings,
+        memory: MemoryShares,
         inherited: Sequence[int],
         on_failed: Callable[[str], None],
         on_change: Callable[[], None],
@@ -53,6 +55,7 @@ class ChildProcess:
         self.retired = Retired()
         self._part = part
         self._settings = settings
+        self._memory = memory
         self._inherited = tuple(inherited)
         self._on_failed = on_failed
         self._on_change = on_change
@@ -116,7 +119,7 @@ class ChildProcess:
         self.pid = self._process.pid
         self._link = await Link.over(ours)
         try:
-            await self._link.assign(Assignment(self._own_settings(), self._part, os.getpid()))
+            await self._link.assign(Assignment(self._own_settings(), self._part, self._memory, os.getpid()))
             while True:
                 await self._take(await self._link.hear(Report))
         except (asyncio.IncompleteReadError, OSError):
@@ -191,11 +194,12 @@ class Supervisor:
         self,
         parts: Sequence[Part],
         settings: Settings,
+        memory: MemoryShares,
         inherited: Sequence[int],
         on_failed: Callable[[str], None],
         on_change: Callable[[], None],
     ) -> None:
-        self._children = [ChildProcess(part, settings, inherited, on_failed, on_change) for part in parts]
+        self._children = [ChildProcess(part, settings, memory, inherited, on_failed, on_change) for part in parts]
 
     async def started(self) -> None:
         """Return when all of them are ready; raises StartError where one cannot start."""

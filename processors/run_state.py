@@ -98,6 +98,12 @@ class RunState:
         self.facts = Facts()
         self.last_seen_ns = 0
         self.root_ended = False
+        self.sizes: dict[int | str, int] = {}
+        """Bytes of each row of the window as it is stored."""
+
+    def stored_bytes(self) -> int:
+        """Estimate what the window takes as it is stored, with its snapshots: one a row, each the size of the base."""
+        return sum(self.sizes.values()) + len(self.sizes) * self.sizes.get(BASE, 0)
 
     def agent_of(self, crossing_span: str, otherwise: str) -> str:
         """Say whose step a span is by what is known now."""
@@ -146,12 +152,17 @@ class RunStateCodec:
         """Take out the rows of a run's window that changed since the last time."""
         window, rows = run.window, run.window.rows
         if rows.base_changed:
-            yield row_key(key, BASE), self._encode(window.base())
+            base = self._encode(window.base())
+            run.sizes[BASE] = len(base)
+            yield row_key(key, BASE), base
         changed, gone = rows.take()
         for number in changed:
             entries = window.row(number - rows.first)
-            yield row_key(key, number), self._encode(entries) if entries else None
+            value = self._encode(entries) if entries else None
+            run.sizes[number] = len(value or b"")
+            yield row_key(key, number), value
         for number in gone:
+            run.sizes.pop(number, None)
             yield row_key(key, number), None
 
     def unpack(self, data: bytes, rows: Iterable[tuple[str, bytes]]) -> RunState | None:
@@ -163,7 +174,9 @@ class RunStateCodec:
         run = RunState(stored.tenant, stored.run_id, self._codecs)
         base, entries = None, list[Entry]()
         for key, value in rows:
-            if number_of(key) is None:
+            number = number_of(key)
+            run.sizes[BASE if number is None else number] = len(value)
+            if number is None:
                 base = self._base.decode(value)
             else:
                 entries += map(self._entry, self._entries.decode(value))

@@ -61,6 +61,7 @@ class Runtime:
         lateness_seconds: float = 60,
         lateness_steps: int = 1000,
         max_runs: int = 200_000,
+        in_memory_bytes: int = keyed_state.IN_MEMORY_BYTES,
     ) -> None:
         self.group = group
         self._detectors = detectors
@@ -72,7 +73,7 @@ class Runtime:
         self._lateness_ns = int(lateness_seconds * SECOND)
         self._lateness_steps = lateness_steps
         self._max_runs = max_runs
-        self._runs = KeyedState(group, [FoldCodec(detector) for detector in detectors])
+        self._runs = KeyedState(group, [FoldCodec(detector) for detector in detectors], in_memory_bytes)
         self._publisher = RunPublisher(detectors, Versions())
 
     def restore(self, state: State) -> None:

@@ -72,6 +72,14 @@ NORMALISER_EVICTED = CollectorCounter(
     "tracemend_normaliser_evicted", "Things the normaliser stopped waiting for", ["what", "reason"]
 )
 
+# --- what is kept in memory of what is committed ---
+CACHE_BYTES = Gauge("tracemend_cache_bytes", "Bytes of memory a cache is estimated to take", ["cache"])
+CACHE_EVICTED = CollectorCounter(
+    "tracemend_cache_evicted",
+    "Things let out of memory, to be read again when something comes for them",
+    ["cache", "reason"],
+)
+
 # --- processors ---
 LATE_STEPS = CollectorCounter("tracemend_late_steps", "Steps that came too late to change a detection", ["processor"])
 RUNS_EVICTED = CollectorCounter("tracemend_runs_evicted", "Runs whose state was let go", ["processor", "reason"])

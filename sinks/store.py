@@ -16,6 +16,7 @@ from typing import Any
 
 from sinks.store_folder import make_store_folder_writable
 
+EMBEDDED = "chdb:"
 REFUSED_CODES = frozenset({6, 26, 27, 36, 42, 43, 46, 47, 53, 60, 62, 69, 73, 81, 164})
 """ClickHouse's codes of what it will never accept as it stands: syntax, types, unknown names, read-only."""
 
@@ -60,10 +61,10 @@ class StatementRefused(StoreError):  # noqa: N818  # as above
 
 
 class Store:
-    """One connection; owned by one thread."""
+    """One connection; owned by one thread. `engine` are settings of the embedded engine, for the first to open it."""
 
-    def __init__(self, dsn: str) -> None:
-        self._client = _connect(dsn)
+    def __init__(self, dsn: str, engine: Mapping[str, int] | None = None) -> None:
+        self._client = _connect(dsn, engine or {})
         self._types: dict[str, dict[str, str]] = {}
 
     def migrate(self) -> None:
@@ -163,12 +164,13 @@ def _filled(
     return [name for name, _ in kept], [column for _, column in kept]
 
 
-def _connect(dsn: str) -> Any:
+def _connect(dsn: str, engine: Mapping[str, int]) -> Any:
     import clickhouse_connect
 
+    options: dict[str, Any] = {"chdb_options": dict(engine)} if engine and dsn.startswith(EMBEDDED) else {}
     with _sorted_errors():
         make_store_folder_writable(dsn)
-        return clickhouse_connect.get_client(dsn=dsn)
+        return clickhouse_connect.get_client(dsn=dsn, **options)
 
 
 @contextmanager

@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 COMMIT_TRANSACTIONS = 512
 """How many waiting writes one commit takes at most."""
+QUEUE_BYTES = 256 << 20
+"""Bytes of records that may wait to be written, where nothing else is said."""
 GATHER_SECONDS = 0.003
 """How long after one another commits begin at the soonest: each costs an fsync and a few changes of threads."""
 RETENTION_EVERY_SECONDS, RETENTION_AGAIN_SECONDS = 30.0, 1.0
@@ -48,6 +50,8 @@ PROBE_SECONDS = 1.0
 class EmbeddedBus:
     """A bus in a folder. `max_bytes` bounds what unread records may take; above it publishing is refused.
 
+    So it is while `queue_bytes` wait to be written: of what senders gave up on, too, which no door counts any more.
+
     `readers` are the groups that retention waits for, of this process and all others; where it is empty, nothing is
     removed until `retain_for`, and None stands for the groups that join here.
     """
@@ -58,6 +62,7 @@ class EmbeddedBus:
         partitions: int = 1,
         fsync: bool = True,
         max_bytes: int = 10 * 1024**3,
+        queue_bytes: int = QUEUE_BYTES,
         topics: Sequence[Topic] = TOPICS,
         prefix: str = "",
         readers: Collection[str] | None = None,
@@ -68,6 +73,8 @@ class EmbeddedBus:
         self._topics = {topic.name: topic for topic in topics}
         self._prefix = prefix
         self._max_bytes = max_bytes
+        self._queue_bytes = queue_bytes
+        self._queued = 0
         self._turn = WriteTurn(folder / "write_turn")
         self.trouble = ""
         """Why the log cannot be written now; empty where it can."""
@@ -95,6 +102,9 @@ class EmbeddedBus:
         done: Future[None] = Future()
         if self._held > self._max_bytes:
             done.set_exception(BusUnavailable(f"the bus holds {self._held} bytes that are still to be read", 5.0))
+            return done
+        if self._queued > self._queue_bytes:
+            done.set_exception(BusUnavailable(f"{self._queued} bytes already wait to be written to the bus", 1.0))
             return done
         self.write(Write(done, records))
         return done
@@ -164,6 +174,7 @@ class EmbeddedBus:
                 write.done.set_exception(BusUnavailable("the bus is closing"))
                 return
             self._queue.append(write)
+            self._queued += _size(write)
             self._wake.notify()
 
     def generation(self) -> int:
@@ -211,6 +222,7 @@ class EmbeddedBus:
         with self._wake:
             count = min(len(self._queue), COMMIT_TRANSACTIONS)
             taken = [self._queue.popleft() for _ in range(count)]
+            self._queued -= sum(map(_size, taken))
         # From here on a write cannot be cancelled: what nobody waits for any more is not written.
         return [write for write in taken if write.done.set_running_or_notify_cancel()]
 
@@ -320,3 +332,8 @@ class EmbeddedBus:
             return False
         self._held = kept.held
         return kept.removed
+
+
+def _size(write: Write) -> int:
+    """Say what the records of a write take."""
+    return sum(len(record.value) for record in write.records)

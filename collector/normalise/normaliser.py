@@ -26,7 +26,7 @@ from collector.normalise.reading import read_names, read_step
 from collector.normalise.relatives import Relatives
 from collector.normalise.sources import STATE_KEYS
 from collector.normalise.trace_state import Kin, TraceState
-from collector.normalise.traces import LIVE_CAP, Traces
+from collector.normalise.traces import TraceBounds, Traces
 from schemas.keys import DEFAULT_TENANT, join_key
 from schemas.metrics import STAGE_RECORDS, STEPS, STEPS_RETRACTED, STEPS_REVISED
 from schemas.step import Step
@@ -65,11 +65,14 @@ class Normaliser:
     topics: Sequence[str] = (OTLP_SPANS, OTLP_LOGS)
 
     def __init__(
-        self, repeat_window_seconds: float = 600, state_keys: Sequence[str] = STATE_KEYS, live_traces: int = LIVE_CAP
+        self,
+        repeat_window_seconds: float = 600,
+        state_keys: Sequence[str] = STATE_KEYS,
+        bounds: TraceBounds = TraceBounds(),  # noqa: B008  # it cannot change
     ) -> None:
         self._repeats = Repeats(self.group, repeat_window_seconds)
         self._state_keys = tuple(state_keys)
-        self._traces = Traces(live_traces)
+        self._traces = Traces(bounds)
         self._counted: Counter[tuple[bool, bool, str, str]] = Counter()
 
     def restore(self, state: State) -> None:

@@ -18,7 +18,8 @@ KIN_SPANS = 8_000
 """Spans of a trace whose parents are remembered; beyond it the oldest are forgotten."""
 FACTS_CAP = 256
 TRACE_BYTES = 33_554_432
-"""Bytes a trace may take as it is stored; beyond it the oldest steps are final, then the oldest spans forgotten."""
+"""Bytes a trace may take as it is stored, where nothing else is said; beyond it the oldest steps are final, then the
+oldest spans forgotten."""
 SLIM_BYTES = 256
 """About what a step takes that is final."""
 
@@ -44,9 +45,10 @@ class Kin(msgspec.Struct, array_like=True):
 
 
 class TraceState:
-    """The spans of one trace, by span id. Owned by the normaliser's thread."""
+    """The spans of one trace, by span id, `most_bytes` at most as they are stored. Owned by the normaliser's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = TRACE_BYTES) -> None:
+        self._most_bytes = most_bytes
         # Ordered dicts, since a dict looks for its first key through all that were deleted before it.
         self.kin: OrderedDict[str, Kin] = OrderedDict()
         self.children: dict[str, dict[str, None]] = {}
@@ -139,7 +141,7 @@ class TraceState:
 
     def settle(self) -> Iterator[tuple[str, str]]:
         """Let the oldest steps be final beyond what may wait; gives their span ids and why."""
-        while self.waiting and (len(self.waiting) > WAITING_STEPS or self.size > TRACE_BYTES):
+        while self.waiting and (len(self.waiting) > WAITING_STEPS or self.size > self._most_bytes):
             reason = "cap" if len(self.waiting) > WAITING_STEPS else "bytes"
             span_id, _ = self.waiting.popitem(last=False)
             kin = self.kin.get(span_id)
@@ -151,7 +153,7 @@ class TraceState:
 
     def forget_oldest(self) -> Iterator[tuple[str, Kin, str]]:
         """Forget the kinship of the oldest spans beyond what is kept; gives span ids, what they were, and why."""
-        while self.kin and (len(self.kin) > KIN_SPANS or self.size > TRACE_BYTES):
+        while self.kin and (len(self.kin) > KIN_SPANS or self.size > self._most_bytes):
             reason = "cap" if len(self.kin) > KIN_SPANS else "bytes"
             span_id, kin = self.kin.popitem(last=False)
             self.size -= self.sizes.pop(span_id, 0)

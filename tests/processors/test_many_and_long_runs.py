@@ -7,9 +7,10 @@ from memory_state import MemoryState
 
 from collector.bus.protocol import Batch, Record
 from collector.components import detector_class, detector_names
-from processors.keyed_state import STORE, WINDOWS
+from processors.keyed_state import EXPANSION, IN_MEMORY_BYTES, STORE, WINDOWS
 from processors.model_catalogue import PricedModels
 from processors.runtime import Runtime
+from schemas.metrics import CACHE_BYTES, CACHE_EVICTED
 from schemas.step import TOOL, Step
 from schemas.steps_codec import encode_steps
 from schemas.topics import AGENT_STEPS, DETECTIONS
@@ -21,9 +22,9 @@ LONG, BATCH = 100_000, 500
 LATENESS_STEPS = 1_000
 
 
-def runtime_on(state: MemoryState) -> Runtime:
+def runtime_on(state: MemoryState, in_memory_bytes: int = IN_MEMORY_BYTES) -> Runtime:
     detectors = [detector_class(name)(detector_class(name).Config(), PricedModels()) for name in detector_names()]
-    runtime = Runtime("d", detectors, lambda: START_NS, lateness_steps=LATENESS_STEPS)
+    runtime = Runtime("d", detectors, lambda: START_NS, lateness_steps=LATENESS_STEPS, in_memory_bytes=in_memory_bytes)
     runtime.restore(state)
     return runtime
 
@@ -70,3 +71,25 @@ def test_a_run_of_a_hundred_thousand_steps_keeps_and_writes_no_more_than_a_short
     early, late = written[10:30], written[-20:]
     assert max(late) < 2 * max(early)
     assert told >= 1
+
+
+def test_runs_in_memory_are_bounded_by_their_bytes_and_read_again_when_they_speak() -> None:
+    """Small memory and large must find the same."""
+    found = []
+    for in_memory_bytes in (EXPANSION * 20_000, EXPANSION * 10_000_000):
+        state, told = MemoryState(), []
+        runtime = runtime_on(state, in_memory_bytes)
+        for number in range(1, 9):
+            for run in range(60):
+                handled = runtime.handle(Batch([record(number, [step(f"run{run}", number, "a")])], START_NS), state)
+                state.apply(handled.changes)
+                told += [(out.key, out.headers.get("ce_type")) for out in handled.outputs if out.topic == DETECTIONS]
+        found.append(told)
+        assert CACHE_BYTES.labels(cache=STORE)._value.get() <= in_memory_bytes
+    assert evicted("bytes") > 0
+    assert found[0] == found[1]
+    assert len(found[0]) >= 60
+
+
+def evicted(reason: str) -> float:
+    return float(CACHE_EVICTED.labels(cache=STORE, reason=reason)._value.get())

@@ -1,0 +1,74 @@
+"""Divides the memory a pipeline may hold among those who hold it, over all of its processes.
+
+The one place that does: a share belongs to one holder, a holder lives in one process, so the shares add up to what the
+limit leaves once the programs themselves are in memory. Holders keep to theirs in bytes as they estimate them; what
+they really hold shows in the resident memory, by which the doors go (`admission.py`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from config.settings import MIB
+
+SOFT_SHARE = 0.8
+"""Of the limit: from here on the doors refuse, so that what was taken already has room to be worked on."""
+FIRST_PROCESS_BYTES, PROCESS_BYTES, STORE_BYTES = 80 * MIB, 60 * MIB, 350 * MIB
+"""What a process holds with nothing to do (measured), and what the embedded store's library adds to its own."""
+DOORS, BATCHES, TRACES, RUNS, STORE = 0.15, 0.25, 0.15, 0.12, 0.33
+"""How what is left is divided."""
+BATCHES_AT_A_TIME = 3
+"""One each of the normaliser, the detectors and the sink."""
+BATCH_EXPANSION = 25
+"""Bytes that are held while a batch is worked on, per byte of its records (measured in the sink, the largest)."""
+SMALLEST_BATCH_BYTES, LARGEST_BATCH_BYTES = MIB, 8 * MIB
+SMALLEST_CACHE_BYTES = 16 * MIB
+SMALLEST_QUEUE_BYTES = 64 * MIB
+"""What may wait for the bus's writer, whatever the limit: one request."""
+MOST_TRACES_BYTES, MOST_RUNS_BYTES = 512 * MIB, 256 * MIB
+"""Caches are no larger than this where there is more: what they let go of is read again."""
+SMALLEST_STORE_BYTES = 160 * MIB
+"""With less the embedded store cannot merge what it was given."""
+TRACE_PART, LARGEST_TRACE_BYTES = 2, 128 * MIB
+"""A single trace has no more than this part of what all of them have."""
+
+
+class MemoryShares(NamedTuple):
+    """Bytes by holder.
+
+    `doors`: requests being read and made durable, also while they wait for the bus's writer. `batch`: the records one
+    stage works on at once. `traces`: what the normaliser keeps of traces, of which `trace` for one. `runs`: what the
+    detectors keep of runs. `store`: what the embedded store allocates, merges included.
+    """
+
+    doors: int
+    batch: int
+    traces: int
+    trace: int
+    runs: int
+    store: int
+
+
+def shares(limit_bytes: int, processes: int = 1, embedded_store: bool = True) -> MemoryShares:
+    """Divide a limit among the holders of a pipeline of so many processes."""
+    left = max(0, int(limit_bytes * SOFT_SHARE) - base_bytes(processes, embedded_store))
+    traces = _within(SMALLEST_CACHE_BYTES, int(left * TRACES), MOST_TRACES_BYTES)
+    return MemoryShares(
+        doors=int(left * DOORS),
+        batch=_within(
+            SMALLEST_BATCH_BYTES, int(left * BATCHES) // (BATCHES_AT_A_TIME * BATCH_EXPANSION), LARGEST_BATCH_BYTES
+        ),
+        traces=traces,
+        trace=min(traces // TRACE_PART, LARGEST_TRACE_BYTES),
+        runs=_within(SMALLEST_CACHE_BYTES, int(left * RUNS), MOST_RUNS_BYTES),
+        store=max(SMALLEST_STORE_BYTES, int(left * STORE)),
+    )
+
+
+def base_bytes(processes: int, embedded_store: bool) -> int:
+    """Say what the programs hold with nothing to do."""
+    return FIRST_PROCESS_BYTES + (processes - 1) * PROCESS_BYTES + (STORE_BYTES if embedded_store else 0)
+
+
+def _within(least: int, wanted: int, most: int) -> int:
+    return max(least, min(wanted, most))
