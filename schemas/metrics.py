@@ -52,6 +52,14 @@ STAGE_FAILURES = CollectorCounter(
     "tracemend_stage_failures", "Batches that failed and are tried again", ["stage", "error"]
 )
 STAGE_LAG = Gauge("tracemend_stage_lag_records", "Records a stage has still to read", ["stage", "topic"])
+STATE_DROPPED = CollectorCounter(
+    "tracemend_state_dropped_records",
+    "Records of state that were not read because another version wrote them",
+    ["stage"],
+)
+RESTORE_LEFT = Gauge(
+    "tracemend_restore_left_records", "Records of state still to be read before a task begins", ["stage", "partition"]
+)
 BUS_CLOCK_AHEAD = Gauge(
     "tracemend_bus_clock_ahead_seconds", "How far bus time is ahead of a wall clock that was set back"
 )

@@ -22,20 +22,29 @@ DEAD_LETTERS = "dead_letters"
 DAY_SECONDS = 86_400
 
 
+MIB = 1024 * 1024
+HUGE, LARGE, SMALL = 16 * MIB, 4 * MIB, 2 * MIB
+"""How large a batch of records may be on Kafka: of steps and states, of requests, and of documents."""
+
+
 class Topic(NamedTuple):
-    """How a topic is kept. Compacted topics keep the last record of each key for good."""
+    """How a topic is kept. Compacted topics keep the last record of each key for good.
+
+    `max_message_bytes` is the most that a record takes on Kafka, alone or in a batch.
+    """
 
     name: str
     retention_seconds: int
     compacted: bool = False
     public_json: bool = False
+    max_message_bytes: int = SMALL
 
 
 TOPICS: tuple[Topic, ...] = (
-    Topic(OTLP_SPANS, 3 * DAY_SECONDS),
-    Topic(OTLP_LOGS, 3 * DAY_SECONDS),
-    Topic(OTLP_METRICS, DAY_SECONDS),
-    Topic(AGENT_STEPS, 3 * DAY_SECONDS),
+    Topic(OTLP_SPANS, 3 * DAY_SECONDS, max_message_bytes=LARGE),
+    Topic(OTLP_LOGS, 3 * DAY_SECONDS, max_message_bytes=LARGE),
+    Topic(OTLP_METRICS, DAY_SECONDS, max_message_bytes=LARGE),
+    Topic(AGENT_STEPS, 3 * DAY_SECONDS, max_message_bytes=HUGE),
     Topic(RUN_LINKS, 3 * DAY_SECONDS),
     Topic(RUN_SUMMARIES, 7 * DAY_SECONDS),
     Topic(ESCALATIONS, 3 * DAY_SECONDS),
@@ -47,7 +56,15 @@ TOPICS: tuple[Topic, ...] = (
     Topic(POLICIES, 0, compacted=True, public_json=True),
     Topic(DEAD_LETTERS, 30 * DAY_SECONDS),
 )
+GROUPS = ("normaliser", "processors", "spend", "healing_router", "healing", "policy_endpoint", "sinks/clickhouse")
+"""The groups that read topics; each keeps its state on a changelog of its own where the bus is Kafka."""
 BY_NAME = {topic.name: topic for topic in TOPICS}
+
+
+def changelog_of(group: str) -> Topic:
+    """Give the topic on which a group's keyed state is kept on Kafka, partition by partition."""
+    return Topic(f"{group.replace('/', '-')}-changelog", 0, compacted=True, max_message_bytes=HUGE)
+
 
 TENANT_HEADER = "tenant"
 CONTENT_HASH_HEADER = "content-hash"

@@ -23,7 +23,13 @@ RAW, ZSTD, LZ4 = range(3)
 """How a value is stored; zstd by versions before, whose records are still read."""
 BUSY_SECONDS = 30.0
 
-_SCHEMA = """
+STATE_SCHEMA = """
+CREATE TABLE IF NOT EXISTS state (
+    grp TEXT, store TEXT, key TEXT, value BLOB NOT NULL, due_ns INTEGER, PRIMARY KEY (grp, store, key)
+);
+CREATE INDEX IF NOT EXISTS state_due ON state (grp, store, due_ns) WHERE due_ns IS NOT NULL;
+"""
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heads (
     topic TEXT, part INTEGER, next_offset INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (topic, part)
@@ -32,11 +38,7 @@ CREATE TABLE IF NOT EXISTS groups (grp TEXT PRIMARY KEY, epoch INTEGER NOT NULL)
 CREATE TABLE IF NOT EXISTS offsets (
     grp TEXT, topic TEXT, part INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (grp, topic, part)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (
-    grp TEXT, store TEXT, key TEXT, value BLOB NOT NULL, due_ns INTEGER, PRIMARY KEY (grp, store, key)
-);
-CREATE INDEX IF NOT EXISTS state_due ON state (grp, store, due_ns) WHERE due_ns IS NOT NULL;
-"""
+{STATE_SCHEMA}"""
 
 
 _UNPACK: Mapping[int, Callable[[bytes], bytes]] = {

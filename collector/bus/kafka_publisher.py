@@ -1,0 +1,144 @@
+"""Publishes what the doors take in: one idempotent producer, acknowledged by all replicas that are in step.
+
+What cannot be delivered is tried again for as long as this lives, in order and without repeats; while that takes
+longer than it should, new records are refused, so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import count
+
+from aiokafka import AIOKafkaProducer
+
+from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_errors import is_too_large, sorted_error, too_large
+from collector.bus.kafka_loop import LoopThread
+from collector.bus.kafka_records import size_of, to_send
+from collector.bus.kafka_transactions import let_go
+from collector.bus.protocol import BusUnavailable, Outgoing
+
+BATCH_BYTES = 1024 * 1024
+SLOW_SECONDS = 5.0
+"""How long a record may go unacknowledged before others are refused."""
+CLOSING_SECONDS = 5.0
+Waiting = tuple[Sequence[Outgoing], "Future[None]"]
+
+
+class Publisher:
+    """Takes records from any thread. `limit` says how large a record of a topic may be."""
+
+    def __init__(
+        self,
+        loop: LoopThread,
+        connection: KafkaConnection,
+        partitions: Callable[[str], int],
+        limit: Callable[[str], int],
+        largest: int,
+    ) -> None:
+        self._loop = loop
+        self._connection = connection
+        self._partitions = partitions
+        self._limit = limit
+        self._largest = largest
+        self._producer: AIOKafkaProducer | None = None
+        self._guard = threading.Lock()
+        self._queue: deque[Waiting] = deque()
+        self._woken = False
+        self._numbers = count()
+        self._under_way: dict[int, float] = {}
+        """When what is not yet acknowledged was begun, oldest first."""
+
+    async def start(self) -> None:
+        """Connect."""
+        self._producer = AIOKafkaProducer(
+            enable_idempotence=True,
+            acks="all",
+            compression_type="lz4",
+            max_batch_size=min(BATCH_BYTES, self._largest),
+            max_request_size=self._largest,
+            **self._connection.options(),
+        )
+        await self._producer.start()
+
+    @property
+    def trouble(self) -> str:
+        """Say why nothing can be published now; empty where it can."""
+        begun = next(iter(self._under_way.copy().values()), None)
+        waited = 0.0 if begun is None else time.monotonic() - begun
+        if waited < SLOW_SECONDS:
+            return ""
+        return f"Kafka on {self._connection.brokers} has acknowledged nothing for {waited:.0f} s: see whether it runs"
+
+    def publish(self, records: Sequence[Outgoing]) -> Future[None]:
+        """Append records; see `Bus.publish`."""
+        done: Future[None] = Future()
+        trouble = self.trouble
+        if trouble:
+            done.set_exception(BusUnavailable(trouble, SLOW_SECONDS))
+            return done
+        with self._guard:
+            self._queue.append((records, done))
+            wake, self._woken = not self._woken, True
+        if wake:
+            self._loop.loop.call_soon_threadsafe(self._take)
+        return done
+
+    async def close(self) -> None:
+        """Deliver what was taken in, as far as the broker lets us; what it does not is told so."""
+        deadline = time.monotonic() + CLOSING_SECONDS
+        while (self._under_way or self._queue) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        if self._producer is not None:
+            await let_go(self._producer)
+
+    def _take(self) -> None:
+        with self._guard:
+            self._woken = False
+            taken = list(self._queue)
+            self._queue.clear()
+        for records, done in taken:
+            # From here on it cannot be cancelled: what nobody waits for any more is not written.
+            if done.set_running_or_notify_cancel():
+                task = self._loop.loop.create_task(self._publish(records))
+                task.add_done_callback(lambda task, done=done: _tell(task, done))  # type: ignore[misc]  # bound early
+
+    async def _publish(self, records: Sequence[Outgoing]) -> None:
+        number = next(self._numbers)
+        self._under_way[number] = time.monotonic()
+        try:
+            await self._deliver(records)
+        finally:
+            del self._under_way[number]
+
+    async def _deliver(self, records: Sequence[Outgoing]) -> None:
+        if self._producer is None:
+            raise BusUnavailable("the bus is closing")
+        for record in records:
+            if size_of(record) > self._limit(record.topic):
+                raise too_large(record.topic, len(record.value), self._limit(record.topic))
+        sent = []
+        for record in records:
+            where = self._connection.on_broker(record.topic)
+            sent.append(await self._producer.send(*to_send(record, where, self._partitions(record.topic))))
+        for record, future in zip(records, sent, strict=True):
+            try:
+                await future
+            except Exception as error:
+                if is_too_large(error):
+                    raise too_large(record.topic, len(record.value), self._limit(record.topic)) from error
+                raise
+
+
+def _tell(task: asyncio.Task[None], done: Future[None]) -> None:
+    if task.cancelled():
+        done.set_exception(BusUnavailable("the bus was closed before Kafka acknowledged this"))
+    elif (error := task.exception()) is not None:
+        done.set_exception(sorted_error(error, "publishing"))
+    else:
+        done.set_result(None)
