@@ -16,7 +16,7 @@ COPIES_A_REQUEST = 6
 def requests(seed: int, count: int) -> list[bytes]:
     """Make so many requests of a few runs each; the same seed gives the same, but for the times."""
     chance = Random(seed)  # noqa: S311  # no secret
-    recorded = [ExportTraceServiceRequest.FromString(body) for name in RUNS for body in _bodies(name)]
+    recorded = [ExportTraceServiceRequest.FromString(body) for name in RUNS for body in recorded_bodies(name)]
     moved_to = time.time_ns() - 5_000_000_000
     number = seed << 40
     made: list[bytes] = []
@@ -24,7 +24,7 @@ def requests(seed: int, count: int) -> list[bytes]:
         whole = ExportTraceServiceRequest()
         for _ in range(COPIES_A_REQUEST):
             number += 1
-            whole.MergeFrom(_copy(chance.choice(recorded), number, moved_to))
+            whole.MergeFrom(moved_copy(chance.choice(recorded), number, moved_to))
         made.append(whole.SerializeToString())
     return made
 
@@ -39,11 +39,11 @@ def span_count(bodies: list[bytes]) -> int:
     )
 
 
-def _bodies(name: str) -> list[bytes]:
+def recorded_bodies(name: str) -> list[bytes]:
     return [file.read_bytes() for file in sorted((RECORDED / name).glob("*traces*.binpb"))]
 
 
-def _copy(recorded: ExportTraceServiceRequest, number: int, begins_ns: int) -> ExportTraceServiceRequest:
+def moved_copy(recorded: ExportTraceServiceRequest, number: int, begins_ns: int) -> ExportTraceServiceRequest:
     """Copy a run under other trace ids, so that it begins at a time."""
     copy = ExportTraceServiceRequest()
     copy.CopyFrom(recorded)
