@@ -15,6 +15,7 @@ from collector.bus.protocol import Delivery, Stage
 from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
 from collector.receivers.api_keys import ApiKeys
 from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles
+from collector.stores import embeds_store, layout, open_store, store_dsn
 from config.settings import MIB, Settings
 from healing.policy_board import PolicyBoard
 
@@ -168,14 +169,11 @@ class Assembly:
         for name in self._enabled("sinks"):
             if self._roles.runs(SINKS, name):
                 from sinks.clickhouse import ClickHouseSink
-                from sinks.engine_memory import engine_settings
-                from sinks.store import Store
 
                 sink = self._settings.sinks[name]
                 window = self._settings.bus.repeat_window_seconds
-                engine = engine_settings(self._memory.store)
-                opened = partial(Store, self._dsn(), engine)
-                yield ClickHouseSink(opened, sink.max_rows, sink.flush_seconds, window)
+                opened = partial(open_store, self._settings, self._memory.store)
+                yield ClickHouseSink(opened, sink.max_rows, sink.flush_seconds, window, layout(sink).days)
 
     def _healing(self) -> Iterator[Stage]:
         healing = self._settings.healing
@@ -195,12 +193,9 @@ class Assembly:
         if door is not None and door.enabled and embeds_store(self._settings) and self._roles.runs(SINKS):
             from sinks.clickhouse_http import ClickHouseHttp
 
-            yield ClickHouseHttp(door.endpoint, self._dsn())
+            yield ClickHouseHttp(door.endpoint, store_dsn(self._settings))
 
     # --- settings ---
-
-    def _dsn(self) -> str:
-        return _dsn(self._settings)
 
     def _enabled(self, section: str) -> list[str]:
         """List the components of a section that run: all that are enabled, or with pipelines those they name."""
@@ -217,17 +212,6 @@ class Assembly:
     def drain_order(group: str) -> int:
         """Say when a stage is drained: in the order of a span's way."""
         return DRAIN_ORDER.index(group) if group in DRAIN_ORDER else len(DRAIN_ORDER)
-
-
-def embeds_store(settings: Settings) -> bool:
-    """Say whether the store is the embedded one."""
-    return _dsn(settings).startswith("chdb:")
-
-
-def _dsn(settings: Settings) -> str:
-    sink = next(iter(settings.sinks.values()), None)
-    configured = sink.dsn.get_secret_value() if sink is not None else ""
-    return configured or f"chdb:///{settings.service.data_dir}/store"
 
 
 def _kind(name: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from collector.bus.protocol import Batch, Bus, Consumer, Delivery, Handled, Range, Record, StateChange
+from collector.bus.protocol import Batch, Bus, Consumer, Delivery, Handled, Range, Record, StateChange, part_of
 from collector.memory_shares import LARGEST_BATCH_BYTES
 from collector.stages import StageThread
 
@@ -122,7 +122,9 @@ def halves(plan: Plan) -> list[Plan]:
             early.append(Range(topic, part, first, cut))
         if cut < last:
             late.append(Range(topic, part, max(first, cut + 1), last))
-    return [Plan(f"{plan.token}/{number}", ranges, again=True) for number, ranges in enumerate((early, late)) if ranges]
+    return [
+        Plan(part_of(plan.token, number), ranges, again=True) for number, ranges in enumerate((early, late)) if ranges
+    ]
 
 
 def _kept(plans: Sequence[Plan]) -> StateChange:

@@ -17,7 +17,7 @@ from pathlib import Path
 from prometheus_client import Metric
 
 from collector.admission import resident_bytes
-from collector.assembly import Assembly, embeds_store
+from collector.assembly import Assembly
 from collector.http_api import Health, HttpApi
 from collector.memory_shares import shares
 from collector.process_memory import collect_rarely
@@ -27,6 +27,7 @@ from collector.roles import Roles
 from collector.running import DataDirLock, RunningInfo, write_running
 from collector.shutdown import Deadline
 from collector.stage_threads import StageThreads, StartError
+from collector.stores import embeds_store
 from collector.supervisor import Supervisor
 from config.settings import MIB, Settings
 

@@ -128,12 +128,30 @@ class ModelSettings(Section):
     context_window: Annotated[int, Field(gt=0)] | None = None
 
 
+class ReaderSettings(Section):
+    """A user of the server's that only reads the database, as for Grafana."""
+
+    user: Annotated[str, Field(min_length=1)]
+    password: SecretStr
+
+
 class ClickHouseSinkSettings(Section):
-    """The store. An empty DSN is the one in the data dir, on chDB."""
+    """The store. An empty DSN is the one in the data dir, on chDB.
+
+    Days count from the day a row is dated; what is not given is 90 days, and left as it is in tables that are there.
+    """
 
     dsn: SecretStr = SecretStr("")
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     flush_seconds: Seconds = 0.2
+    connect_timeout_seconds: Seconds = 5
+    timeout_seconds: Seconds = 60
+    cluster: str = ""
+    hot_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    delete_after_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    cold_volume: str = ""
+    storage_policy: str = ""
+    reader: ReaderSettings | None = None
 
 
 class ClickHouseHttpSettings(Section):

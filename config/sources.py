@@ -60,8 +60,8 @@ def _file(path: FilePath, environment: Mapping[str, str]) -> Document:
 
 def _set(setting: str, environment: Mapping[str, str]) -> Document:
     """Read `a::b=VALUE`; the value is YAML, as it would be in a file."""
-    source = f"--set {setting}"
     key, equals, text = setting.partition("=")
+    source = f"--set {key.strip()}"  # without the value, which may be a secret
     path = tuple(part.strip() for part in key.split("::"))
     document = Document()
     if not equals or not all(path):

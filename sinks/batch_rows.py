@@ -24,9 +24,8 @@ from schemas.steps_codec import decode_steps
 from schemas.usage import decode_usage
 from sinks import event_rows, otlp_rows, record_rows, step_rows
 from sinks.columns import DAY_NS, Columns, Row
+from sinks.table_layout import RETENTION_DAYS
 
-RETENTION_DAYS = 90
-"""As the tables' TTL says."""
 UNREADABLE = (DecodeError, msgspec.DecodeError, ValueError, RecursionError)
 """What reading a record that is not ours may raise."""
 
@@ -34,14 +33,15 @@ UNREADABLE = (DecodeError, msgspec.DecodeError, ValueError, RecursionError)
 class DatedOutside(ValueError):  # noqa: N818  # named by what operators look for
     """Spans, log records or points lie outside of what is kept."""
 
-    def __init__(self) -> None:
-        super().__init__(f"dated outside the last {RETENTION_DAYS} days and the next 24 hours")
+    def __init__(self, days: int) -> None:
+        super().__init__(f"dated outside the last {days} days and the next 24 hours")
 
 
 class BatchRows:
-    """The rows of one batch, by table, and its dead letters."""
+    """The rows of one batch, by table, and its dead letters. `days`: how long the tables keep rows."""
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, days: int = RETENTION_DAYS) -> None:
+        self._days = days
         self.tables: dict[str, Columns] = {}
         self.dead: list[Outgoing] = []
         self._group = group
@@ -77,7 +77,7 @@ class BatchRows:
         request = ExportTraceServiceRequest.FromString(record.value)
         outside = ExportTraceServiceRequest()
         for at, row, span, resource, scope in otlp_rows.span_rows(request, _tenant(record)):
-            if _is_kept(at, record.append_ns):
+            if self._is_kept(at, record.append_ns):
                 self._put("otel_traces", otlp_rows.SPAN_COLUMNS, at, row)
             else:
                 _count_outside(at, record.append_ns)
@@ -89,7 +89,7 @@ class BatchRows:
         request = ExportLogsServiceRequest.FromString(record.value)
         outside = ExportLogsServiceRequest()
         for at, row, log, resource, scope in otlp_rows.log_rows(request, _tenant(record), record.append_ns):
-            if _is_kept(at, record.append_ns):
+            if self._is_kept(at, record.append_ns):
                 self._put("otel_logs", otlp_rows.LOG_COLUMNS, at, row)
             else:
                 held = outside.resource_logs.add(resource=resource.resource, schema_url=resource.schema_url)
@@ -100,7 +100,7 @@ class BatchRows:
         request = ExportMetricsServiceRequest.FromString(record.value)
         kept = True
         for at, row in otlp_rows.point_rows(request, _tenant(record)):
-            if _is_kept(at, record.append_ns):
+            if self._is_kept(at, record.append_ns):
                 self._put("otel_metrics", otlp_rows.POINT_COLUMNS, at, row)
             else:
                 kept = False
@@ -109,20 +109,20 @@ class BatchRows:
     def _put_aside(self, record: Record, request: Message, needed: bool) -> None:
         if needed:
             aside = record._replace(value=request.SerializeToString())
-            self.dead.append(dead_letter(aside, DatedOutside(), self._group))
+            self.dead.append(dead_letter(aside, DatedOutside(self._days), self._group))
 
     # --- our own records; what is dated outside came from a span that is among the dead letters already ---
 
     def _steps(self, record: Record) -> None:
         steps = self.tables.get("agent_steps") or Columns("agent_steps", step_rows.STEP_COLUMNS, step_rows.step_columns)
         for step in decode_steps(record.value):
-            if _is_kept(step.start_ns, record.append_ns):
+            if self._is_kept(step.start_ns, record.append_ns):
                 steps.add(step.start_ns, astuple(step))
                 self.tables["agent_steps"] = steps
 
     def _usage(self, record: Record) -> None:
         used = decode_usage(record.value)
-        if _is_kept(used.at_ns, record.append_ns):
+        if self._is_kept(used.at_ns, record.append_ns):
             names = tuple(record_rows.USAGE_COLUMNS)
             self._put("cost_metrics_rows", names, used.at_ns, record_rows.usage_row(used))
 
@@ -142,13 +142,12 @@ class BatchRows:
     def _dead_letter(self, record: Record) -> None:
         self._put("dead_letters", record_rows.DEAD_LETTER_COLUMNS, *record_rows.dead_letter_row(record))
 
+    def _is_kept(self, at_ns: int, appended_ns: int) -> bool:
+        return appended_ns - self._days * DAY_NS <= at_ns <= appended_ns + DAY_NS
+
 
 def _tenant(record: Record) -> str:
     return record.headers.get(topics.TENANT_HEADER, DEFAULT_TENANT.encode()).decode("utf-8", "replace")
-
-
-def _is_kept(at_ns: int, appended_ns: int) -> bool:
-    return appended_ns - RETENTION_DAYS * DAY_NS <= at_ns <= appended_ns + DAY_NS
 
 
 def _count_outside(at_ns: int, appended_ns: int) -> None:

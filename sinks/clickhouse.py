@@ -2,8 +2,10 @@
 
 A batch is fixed before it comes here and comes again unchanged after a crash (`collector/deliveries.py`). Tables of
 plain rows remember its token, so that an insert which is still under way on a server does not come on top, and what
-they then do not hold is inserted; the others keep one row per key anyway. Inserts are grouped by day, because one
-insert may touch only so many partitions; what is dated outside what is kept goes to the dead letters.
+they then do not hold is inserted. A part of a batch that was cut has another token than the rows that may be there of
+it, so of a part only what is missing is inserted. The other tables keep one row per key anyway. Inserts are grouped
+by day, because one insert may touch only so many partitions; what is dated outside what is kept goes to the dead
+letters.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from collector.bus.protocol import Batch, Handled, State
+from collector.bus.protocol import Batch, Handled, State, is_part
 from collector.bus.repeats import Repeats
 from schemas import topics
 from schemas.metrics import ROWS_INSERTED, SEND_FAILED_SPANS, SENT_LOGS, SENT_SPANS, STORE_BROKEN_PARTS
 from sinks.batch_rows import BatchRows
 from sinks.columns import Columns
 from sinks.store import Store, StoreError
+from sinks.table_layout import RETENTION_DAYS
 
 EXPORTER = "clickhouse"
 SPANS, LOGS = "otel_traces", "otel_logs"
@@ -49,7 +52,9 @@ class ClickHouseSink:
         max_rows: int = 20_000,
         flush_seconds: float = 0.2,
         repeat_window_seconds: float = 600,
+        kept_days: int = RETENTION_DAYS,
     ) -> None:
+        self._kept_days = kept_days
         self.max_records = max_rows
         self.flush_seconds = flush_seconds
         self._open_store = open_store
@@ -69,7 +74,7 @@ class ClickHouseSink:
         """Insert a batch under its token, or what of it is not there yet; raises StoreError."""
         sent = [record for record in batch.records if record.topic in REPEATABLE]
         fresh, changes = self._repeats.fresh(sent, batch.now_ns)
-        rows = BatchRows(self.group)
+        rows = BatchRows(self.group, self._kept_days)
         for record in (*fresh, *(record for record in batch.records if record.topic not in REPEATABLE)):
             rows.add(record)
         for table in rows.tables.values():
@@ -85,11 +90,14 @@ class ClickHouseSink:
     def _insert(self, table: Columns, token: str, again: bool) -> None:
         if self._store is None:
             raise RuntimeError("deliver was called before restore")
+        plain, part = table.table in PLAIN, is_part(token)
         try:
             for day, columns in table.by_day():
-                self._store.insert(table.table, table.names, columns, f"{token}|{table.table}|{day}")
-                if again and table.table in PLAIN:
-                    self._store.insert_missing(table.table, table.names, columns)
+                under = f"{token}|{table.table}|{day}"
+                if not (plain and part):
+                    self._store.insert(table.table, table.names, columns, under)
+                if again and plain:
+                    self._store.insert_missing(table.table, table.names, columns, under if part else "")
         except StoreError:
             if table.table == SPANS:
                 SEND_FAILED_SPANS.labels(exporter=EXPORTER).inc(table.rows)

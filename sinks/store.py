@@ -2,7 +2,9 @@
 
 StoreError
 ├── StoreUnavailable    later: it does not answer, or not now
-└── StatementRefused    never: it does not accept what was asked
+│   ├── StoreAway       a server that may come by itself: what waits for it may start without it
+│   └── StoreAsks       somebody has to set something right first
+└── StatementRefused    never: it does not accept what was sent (`error_codes.py`)
 """
 
 from __future__ import annotations
@@ -10,15 +12,15 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.resources import files
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from sinks.error_codes import Kind, kind_of
+from sinks.schema import apply_layout, apply_migrations
 from sinks.store_folder import make_store_folder_writable
+from sinks.table_layout import Layout
 
 EMBEDDED = "chdb:"
-REFUSED_CODES = frozenset({6, 26, 27, 36, 42, 43, 46, 47, 53, 60, 62, 69, 73, 81, 164})
-"""ClickHouse's codes of what it will never accept as it stands: syntax, types, unknown names, read-only."""
 
 INSERT_SETTINGS = {"materialize_skip_indexes_on_insert": 0}
 """Skip indexes are made when parts are merged: made with every insert they cost as much as all the rest of it, and
@@ -56,30 +58,41 @@ class StoreUnavailable(StoreError):  # noqa: N818  # named by what the caller sh
     later = True
 
 
+class StoreAway(StoreUnavailable):
+    """A server does not answer, or cannot now; it may by itself."""
+
+    starts_without = True
+
+
+class StoreAsks(StoreUnavailable):
+    """The store waits for somebody: a right, a password, a table is missing."""
+
+
 class StatementRefused(StoreError):  # noqa: N818  # as above
-    """The store does not accept a statement."""
+    """The store does not accept a statement or what it brings."""
+
+
+RAISED: dict[Kind, type[StoreError]] = {
+    Kind.LATER: StoreUnavailable,
+    Kind.ASKS: StoreAsks,
+    Kind.NEVER: StatementRefused,
+}
 
 
 class Store:
     """One connection; owned by one thread. `engine` are settings of the embedded engine, for the first to open it."""
 
-    def __init__(self, dsn: str, engine: Mapping[str, int] | None = None) -> None:
+    insert_settings: Mapping[str, Any] = INSERT_SETTINGS
+
+    def __init__(self, dsn: str, engine: Mapping[str, int] | None = None, layout: Layout | None = None) -> None:
+        self._layout = layout or Layout()
         self._client = _connect(dsn, engine or {})
         self._types: dict[str, dict[str, str]] = {}
 
     def migrate(self) -> None:
-        """Apply the migrations that were not applied yet, in their order; each is recorded once it is through."""
-        self.command(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (Name String, At DateTime DEFAULT now()) "
-            "ENGINE = ReplacingMergeTree ORDER BY Name"
-        )
-        applied = {str(row["Name"]) for row in self.query("SELECT Name FROM schema_migrations")}
-        for name, statements in migrations():
-            if name in applied:
-                continue
-            for statement in statements:
-                self.command(statement)
-            self.insert("schema_migrations", ("Name",), [[name]])
+        """Bring the store to the newest schema and to what is configured of it."""
+        apply_migrations(self, self._layout)
+        apply_layout(self, self._layout)
         self._drop_held()
 
     def broken_parts(self) -> dict[str, int]:
@@ -88,15 +101,15 @@ class Store:
 
     def command(self, statement: str) -> None:
         """Run a statement that returns nothing."""
-        with _sorted_errors():
+        with self._errors():
             self._client.command(statement)
 
     def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]], token: str = "") -> None:
         """Insert columns; the same token again inserts nothing where the table remembers tokens."""
-        settings = INSERT_SETTINGS | ({"insert_deduplication_token": token} if token else {})
+        settings = {**self.insert_settings} | ({"insert_deduplication_token": token} if token else {})
         types = self._types_of(table)
         names, columns = _filled(names, columns, types)
-        with _sorted_errors():
+        with self._errors():
             self._client.insert(
                 table,
                 columns,
@@ -106,7 +119,13 @@ class Store:
                 settings=settings,
             )
 
-    def insert_missing(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
+    def insert_missing(
+        self,
+        table: str,
+        names: Sequence[str],
+        columns: Sequence[Sequence[Any]],
+        token: str = "",  # noqa: ARG002  # for stores where an insert may still be under way
+    ) -> None:
         """Insert the rows that are not there: of columns some of which may have been inserted before.
 
         For tables dated by a column `Timestamp`. A token alone does not do: ClickHouse remembers an insert's token
@@ -129,7 +148,7 @@ class Store:
 
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """Ask; yields rows by column name."""
-        with _sorted_errors():
+        with self._errors():
             result = self._client.query(sql, parameters=parameters or {})
         return iter(dict(zip(result.column_names, row, strict=True)) for row in result.result_rows)
 
@@ -139,17 +158,13 @@ class Store:
             self._types[table] = {row["name"]: row["type"] for row in self.query(f"DESCRIBE TABLE {table}")}
         return self._types[table]
 
+    def _errors(self) -> AbstractContextManager[None]:
+        """Turn what the driver raises into StoreErrors."""
+        return _sorted_errors()
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-
-def migrations() -> Iterator[tuple[str, list[str]]]:
-    """List the migrations in their order: name, statements."""
-    folder = files("sinks") / "migrations"
-    for name in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql")):
-        text = (folder / name).read_text("utf-8")
-        yield name, [statement.strip() for statement in text.split(";\n") if statement.strip()]
 
 
 def _filled(
@@ -180,5 +195,5 @@ def _sorted_errors() -> Iterator[None]:
     try:
         yield
     except (ClickHouseError, OSError) as error:
-        refused = isinstance(error, DataError) or getattr(error, "code", None) in REFUSED_CODES
-        raise (StatementRefused if refused else StoreUnavailable)(STACK_DUMP.sub("", str(error))) from error
+        kind = Kind.NEVER if isinstance(error, DataError) else kind_of(getattr(error, "code", None))
+        raise RAISED[kind](STACK_DUMP.sub("", str(error))) from error

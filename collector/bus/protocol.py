@@ -198,6 +198,19 @@ class Stage(Protocol):
         """Handle a batch. It may be empty: then only bus time has passed."""
 
 
+PART = "/"
+
+
+def part_of(token: str, number: int) -> str:
+    """Name the token of a part of a batch that was cut."""
+    return f"{token}{PART}{number}"
+
+
+def is_part(token: str) -> bool:
+    """Say whether a token is that of a part, which may have been written under that of the whole before."""
+    return PART in token.rpartition("|")[2]
+
+
 class Delivery(Protocol):
     """A component that writes outside the bus (a store), exactly once.
 
@@ -215,7 +228,10 @@ class Delivery(Protocol):
         """Start from the committed state alone. Called before the first batch and after a failure."""
 
     def deliver(self, batch: Batch, token: str, again: bool) -> Handled:
-        """Write a batch where it belongs. `again`: some or all of it may have been written before, under any token."""
+        """Write a batch where it belongs. `again`: some or all of it may have been written before.
+
+        It was under the same token, unless this is that of a part (`is_part`).
+        """
 
     def close(self) -> None:
         """Let go of the connection."""

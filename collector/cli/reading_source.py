@@ -1,4 +1,4 @@
-"""Where commands read: the running pipeline of the data dir over its ClickHouse door, else the store itself."""
+"""Where commands read: the server of the DSN, the running pipeline of the data dir, else its store on disk."""
 
 from __future__ import annotations
 
@@ -10,32 +10,41 @@ from typing import Any
 from urllib.parse import urlencode
 
 from collector.running import read_running
+from collector.stores import embeds_store, open_store, store_dsn
 from config.settings import Settings
 from sinks.reading import Query
-from sinks.store import Store, StoreUnavailable
-
-
-def store_dsn(settings: Settings) -> str:
-    """Give the DSN of the store that is configured."""
-    sink = next(iter(settings.sinks.values()), None)
-    configured = sink.dsn.get_secret_value() if sink is not None else ""
-    return configured or f"chdb:///{settings.service.data_dir}/store"
+from sinks.server_dsn import server_dsn
+from sinks.store import StoreUnavailable
 
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[Query]:
     """Open what can be asked, for as long as the block runs; raises StoreError or OSError."""
     running = read_running(settings.service.data_dir)
-    dsn = store_dsn(settings)
-    if running is not None and running.clickhouse_http and dsn.startswith("chdb:"):
+    if not embeds_store(settings):
+        yield from _of_a_server(settings)
+        return
+    if running is not None and running.clickhouse_http:
         yield _over_http(running.clickhouse_http)
         return
-    if dsn.startswith("chdb:") and not (settings.service.data_dir / "store").exists():
+    if not (settings.service.data_dir / "store").exists():
         yield _nothing_yet
         return
-    store = Store(dsn)
+    store = open_store(settings)
     try:
         store.migrate()
+        yield store.query
+    finally:
+        store.close()
+
+
+def _of_a_server(settings: Settings) -> Iterator[Query]:
+    """Ask a server; its tables are those of its sinks, so nothing is migrated: who reads may not write."""
+    store = open_store(settings)
+    try:
+        if not next(store.query("EXISTS TABLE detections_latest"))["result"]:
+            where = server_dsn(store_dsn(settings)).shown
+            raise StoreUnavailable(f"{where} holds no tables of tracemend's: is it the one a sink writes to?")
         yield store.query
     finally:
         store.close()

@@ -1,5 +1,5 @@
--- Tokens and money of each call. A correction is a row of its own with negative amounts, so sums are right;
--- rows are unique by (tenant, trace, span, sequence), so a repeated batch changes nothing.
+-- Tokens and money of each call. A correction is a row of its own with negative amounts, so sums are right.
+-- Rows are unique by (tenant, trace, span, sequence), so a repeated batch changes nothing.
 CREATE TABLE IF NOT EXISTS cost_metrics_rows (
     Tenant LowCardinality(String),
     TraceId String CODEC(ZSTD(1)),

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clickhouse_fixtures import clickhouse, place
 
 from sinks.clickhouse_http import ClickHouseHttp
 from sinks.store import Store
+
+__all__ = ["clickhouse", "door", "migrated", "place", "store", "store_path"]
 
 
 @pytest.fixture(scope="module")

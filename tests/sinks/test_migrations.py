@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from sinks.batch_rows import RETENTION_DAYS
-from sinks.store import Store, migrations
+from sinks.schema import migrations
+from sinks.store import Store
+from sinks.table_layout import RETENTION_DAYS
 
 
 def test_migrations_are_numbered_without_a_gap() -> None:
     assert [int(name[:3]) for name, _ in migrations()] == list(range(1, len(list(migrations())) + 1))
+
+
+def test_every_statement_is_one_to_the_engine(store: Store) -> None:
+    """A server refuses a comment that stands alone, which chDB runs."""
+    for name, statements in migrations():
+        for statement in statements:
+            (row,) = store.query("SELECT formatQueryOrNull({sql:String}) AS sql", {"sql": statement})
+            assert row["sql"], f"{name}: {statement}"
 
 
 def test_applying_them_again_changes_nothing(store: Store) -> None:
