@@ -111,9 +111,12 @@ class Assembly:
             self._resident,
             unread=self.bus.backlog_bytes,
             tenants=len(self._keys.tenants),
+            drained=self.bus.drained_bytes_a_second,
+            programs=self._memory.programs,
         )
         for name in self._enabled("receivers"):
-            yield OtlpReceiver(self._settings.receivers[name], Intake(self.bus, admission, name), self._keys)
+            intake = Intake(self.bus, admission, name, self._memory.record, self._memory.batch)
+            yield OtlpReceiver(self._settings.receivers[name], intake, self._keys)
 
     def _normaliser(self) -> Iterator[Stage]:
         if self._roles.runs(NORMALISER):

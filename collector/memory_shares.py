@@ -23,6 +23,7 @@ BATCH_EXPANSION = 25
 """Bytes that are held while a batch is worked on, per byte of its records (measured in the sink, the largest)."""
 SMALLEST_BATCH_BYTES, LARGEST_BATCH_BYTES = MIB, 8 * MIB
 SMALLEST_CACHE_BYTES = 16 * MIB
+SMALLEST_RECORD_BYTES, LARGEST_RECORD_BYTES = 4 * MIB, 64 * MIB
 SMALLEST_QUEUE_BYTES = 64 * MIB
 """What may wait for the bus's writer, whatever the limit: one request."""
 MOST_TRACES_BYTES, MOST_RUNS_BYTES = 512 * MIB, 256 * MIB
@@ -36,12 +37,16 @@ TRACE_PART, LARGEST_TRACE_BYTES = 2, 128 * MIB
 class MemoryShares(NamedTuple):
     """Bytes by holder.
 
-    `doors`: requests being read and made durable, also while they wait for the bus's writer. `batch`: the records one
-    stage works on at once. `traces`: what the normaliser keeps of traces, of which `trace` for one. `runs`: what the
-    detectors keep of runs. `store`: what the embedded store allocates, merges included.
+    `programs`: what the processes take before anything comes. `doors`: requests being read and made durable, also while
+    they wait for the bus's writer. `record`: a single span, since every stage has to hold it at once. `batch`: the
+    records one stage works on at once. `traces`: what the normaliser keeps
+    of traces, of which `trace` for one. `runs`: what the detectors keep of runs. `store`: what the embedded store
+    allocates, merges included.
     """
 
+    programs: int
     doors: int
+    record: int
     batch: int
     traces: int
     trace: int
@@ -51,10 +56,13 @@ class MemoryShares(NamedTuple):
 
 def shares(limit_bytes: int, processes: int = 1, embedded_store: bool = True) -> MemoryShares:
     """Divide a limit among the holders of a pipeline of so many processes."""
-    left = max(0, int(limit_bytes * SOFT_SHARE) - base_bytes(processes, embedded_store))
+    programs = FIRST_PROCESS_BYTES + (processes - 1) * PROCESS_BYTES + (STORE_BYTES if embedded_store else 0)
+    left = max(0, int(limit_bytes * SOFT_SHARE) - programs)
     traces = _within(SMALLEST_CACHE_BYTES, int(left * TRACES), MOST_TRACES_BYTES)
     return MemoryShares(
+        programs=programs,
         doors=int(left * DOORS),
+        record=_within(SMALLEST_RECORD_BYTES, left // BATCH_EXPANSION, LARGEST_RECORD_BYTES),
         batch=_within(
             SMALLEST_BATCH_BYTES, int(left * BATCHES) // (BATCHES_AT_A_TIME * BATCH_EXPANSION), LARGEST_BATCH_BYTES
         ),
@@ -63,11 +71,6 @@ def shares(limit_bytes: int, processes: int = 1, embedded_store: bool = True) ->
         runs=_within(SMALLEST_CACHE_BYTES, int(left * RUNS), MOST_RUNS_BYTES),
         store=max(SMALLEST_STORE_BYTES, int(left * STORE)),
     )
-
-
-def base_bytes(processes: int, embedded_store: bool) -> int:
-    """Say what the programs hold with nothing to do."""
-    return FIRST_PROCESS_BYTES + (processes - 1) * PROCESS_BYTES + (STORE_BYTES if embedded_store else 0)
 
 
 def _within(least: int, wanted: int, most: int) -> int:

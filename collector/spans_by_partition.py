@@ -36,6 +36,13 @@ class Split(NamedTuple):
     too_large: list[bytes]
 
 
+class Bounds(NamedTuple):
+    """Bytes of a record: of one that holds a single item, and of one that holds several."""
+
+    item: int
+    piece: int
+
+
 class Slices(NamedTuple):
     """Items of one scope of one resource, each known by where it begins; the heads are all the other fields."""
 
@@ -46,14 +53,23 @@ class Slices(NamedTuple):
     items: list[bytes]
 
 
-def split(body: bytes, keys: Sequence[str | None], partitions: int, max_bytes: int, by_key: bool = False) -> Split:
+def split(
+    body: bytes,
+    keys: Sequence[str | None],
+    partitions: int,
+    max_bytes: int,
+    by_key: bool = False,
+    piece_bytes: int | None = None,
+) -> Split:
     """Split a request into records of at most `max_bytes`, one per partition, or per key where that is wanted.
 
+    With `piece_bytes` records of several items are no larger than that, since whoever reads one holds all of it.
     An item's partition is that of its key; an item whose key is None is left out. With one partition and nothing
     to leave out the request goes in unchanged.
     """
     distinct = set(keys)
-    if len(body) <= max_bytes and None not in distinct and (len(distinct) == 1 or (partitions == 1 and not by_key)):
+    piece = min(max_bytes, piece_bytes or max_bytes)
+    if len(body) <= piece and None not in distinct and (len(distinct) == 1 or (partitions == 1 and not by_key)):
         (key,) = distinct if len(distinct) == 1 else ("",)
         return Split([Part(partition_of(key or "", partitions), key or "", body)], [])
     named = [key for key in distinct if key is not None]
@@ -64,7 +80,7 @@ def split(body: bytes, keys: Sequence[str | None], partitions: int, max_bytes: i
         only[place] = key if place not in only else ""
     found = Split([], [])
     for place, pile in sorted(_piles(body, keys, places).items()):
-        _pack(pile, max_bytes, found, place[0], only[place])
+        _pack(pile, Bounds(max_bytes, piece), found, place[0], only[place])
     return found
 
 
@@ -105,9 +121,9 @@ def _heads(body: bytes, at: int, end: int) -> tuple[bytes, list[tuple[int, int, 
     return b"".join(head), nested
 
 
-def _pack(pile: list[Slices], max_bytes: int, found: Split, partition: int, key: str) -> None:
+def _pack(pile: list[Slices], most: Bounds, found: Split, partition: int, key: str) -> None:
     """Make records of a pile, as few as fit."""
-    if _size(pile) <= max_bytes:
+    if _size(pile) <= most.piece:
         found.parts.append(Part(partition, key, _joined(pile)))
         return
     record: list[Slices] = []
@@ -115,10 +131,10 @@ def _pack(pile: list[Slices], max_bytes: int, found: Split, partition: int, key:
     for slices in pile:
         for item in slices.items:
             takes = _size([slices._replace(items=[item])])
-            if takes > max_bytes:
+            if takes > most.item:
                 found.too_large.append(item)
                 continue
-            if size + takes > max_bytes:
+            if record and size + takes > most.piece:
                 found.parts.append(Part(partition, key, _joined(record)))
                 record, size = [], 0
             if not record or record[-1].scope != slices.scope:

@@ -145,6 +145,10 @@ class EmbeddedBus:
         """Estimate what is still to be read; see `Bus.backlog_bytes`."""
         return self._backlog.unread_bytes(self._groups)
 
+    def drained_bytes_a_second(self) -> float:
+        """Say how fast it is read; see `Bus.drained_bytes_a_second`."""
+        return self._backlog.drained_bytes_a_second()
+
     def held_bytes(self) -> int:
         """Say what the log holds, read or not."""
         return self._held

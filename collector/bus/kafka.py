@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 
 from collector.bus.clock import BusClock
+from collector.bus.drain_rate import FIRST_BYTES_A_SECOND
 from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_publisher import Publisher
@@ -93,6 +94,10 @@ class KafkaBus:
     def backlog_bytes(self) -> int:
         """Estimate what is still to be read; see `Bus.backlog_bytes`."""
         return 0
+
+    def drained_bytes_a_second(self) -> float:
+        """Say how fast it is read; see `Bus.drained_bytes_a_second`: not measured, as no backlog is."""
+        return FIRST_BYTES_A_SECOND
 
     def retain_for(self, readers: Collection[str]) -> None:
         """Leave retention to Kafka, which keeps records for their time whoever has read them."""

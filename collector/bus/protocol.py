@@ -168,6 +168,9 @@ class Bus(Protocol):
     def backlog_bytes(self) -> int:
         """Estimate the bytes that senders brought and the slowest group has still to read. Asked by one thread."""
 
+    def drained_bytes_a_second(self) -> float:
+        """Say how fast the slowest group reads those, as `backlog_bytes` saw it of late."""
+
     def close(self) -> None:
         """Finish what was accepted, then let go."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import cramjam
@@ -40,6 +41,22 @@ def decompress(encoding: str, body: bytes, limit: int) -> bytes:
         return decoder(body, limit)
     except (zlib.error, zstandard.ZstdError, cramjam.DecompressionError, EOFError, OSError, ValueError) as error:
         raise Malformed(f"the body is no {name} stream: {error}") from error
+
+
+def expected_bytes(encoding: str, body: bytes, limit: int) -> int:
+    """Estimate what a body becomes, from what it says itself where its format has a place for that; `limit` at most.
+
+    It may say anything: decompress within the estimate first.
+    """
+    name = encoding.strip().lower()
+    said = len(body) if name in ("", "identity") else USUAL_RATIO * len(body) + SMALLEST_BUFFER_BYTES
+    if name in ("gzip", "x-gzip"):
+        said = int.from_bytes(body[-4:], "little")
+    elif name == "zstd":
+        with suppress(zstandard.ZstdError):
+            told = zstandard.frame_content_size(body)
+            said = told if told >= 0 else said
+    return min(said, limit)
 
 
 def _zlib(window_bits: int) -> Decoder:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import xxhash
 from google.protobuf.message import DecodeError
 
-from collector.admission import SHARE, Admission, Overload
+from collector.admission import NEVER, SHARE, Admission, Hold, Overload
 from collector.bus.protocol import Bus, BusUnavailable, Outgoing, RecordTooLarge
 from collector.protobuf_wire import WireError, field
 from collector.receivers.signals import Checked, Signal
@@ -83,8 +83,10 @@ class OverShare(Overloaded):
     kind = "over_share"
 
 
-def overloaded(overload: Overload) -> Overloaded:
+def overloaded(overload: Overload) -> Refusal:
     """Make the refusal of a request for which there is no room; the metric says for want of what."""
+    if overload.kind == NEVER:
+        return TooLarge(str(overload))
     refusal = OverShare if overload.kind == SHARE else Overloaded
     return refusal(str(overload), overload.retry_seconds)
 
@@ -98,10 +100,18 @@ class Accepted(NamedTuple):
 
 
 class Intake:
-    """Takes requests for one receiver. `max_record_bytes` bounds a record on the bus."""
+    """Takes requests for one receiver.
+
+    `max_record_bytes` bounds a record on the bus, and so what a single item may have; `piece_bytes` one of several.
+    """
 
     def __init__(
-        self, bus: Bus, admission: Admission, receiver: str = "otlp", max_record_bytes: int = RECORD_BYTES
+        self,
+        bus: Bus,
+        admission: Admission,
+        receiver: str = "otlp",
+        max_record_bytes: int = RECORD_BYTES,
+        piece_bytes: int = RECORD_BYTES,
     ) -> None:
         self._bus = bus
         self.admission = admission
@@ -109,18 +119,21 @@ class Intake:
         """Held by the one large request that is worked on beside the event loop."""
         self._receiver = receiver
         self._max_record_bytes = max_record_bytes
+        self._piece_bytes = piece_bytes
 
-    async def take(self, signal: Signal, body: bytes, transport: str, tenant: str = DEFAULT_TENANT) -> Accepted:
-        """Make a request durable; raises a Refusal.
+    async def take(
+        self, signal: Signal, body: bytes, transport: str, tenant: str = DEFAULT_TENANT, held: Hold | None = None
+    ) -> Accepted:
+        """Make a request durable, with what was held while it was read; raises a Refusal.
 
         A sender that goes away does not stop it: what the bus was given stays counted until the bus is done with it.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._take(signal, body, transport, tenant)))
+        return await asyncio.shield(asyncio.ensure_future(self._take(signal, body, transport, tenant, held)))
 
-    def look(self, tenant: str) -> None:
-        """Refuse a request before it is read, where there is no room for any of this tenant's."""
+    def look(self, tenant: str, announced: int = 0) -> None:
+        """Refuse a request before it is read, where there is no room for it, of so many bytes as it says, or any."""
         try:
-            self.admission.look(tenant)
+            self.admission.look(tenant, announced)
         except Overload as overload:
             raise overloaded(overload) from overload
 
@@ -129,9 +142,9 @@ class Intake:
         REFUSED_REQUESTS.labels(transport=transport, reason=refusal.kind).inc()
         return refusal
 
-    async def _take(self, signal: Signal, body: bytes, transport: str, tenant: str) -> Accepted:
+    async def _take(self, signal: Signal, body: bytes, transport: str, tenant: str, held: Hold | None) -> Accepted:
         try:
-            with self.admission.admit(len(body), tenant):
+            with self.admission.admit(len(body), tenant, held):
                 if len(body) >= LARGE_BYTES:
                     await self._look_at(signal, body)
                 checked, found = self._read(signal, body)
@@ -156,7 +169,8 @@ class Intake:
             if not checked.counted and not any(checked.keys):
                 return checked, Split([], [])
             partitions = self._bus.partitions(signal.topic)
-            return checked, split(body, checked.keys, partitions, self._max_record_bytes, signal.by_key)
+            most, piece = self._max_record_bytes, self._piece_bytes
+            return checked, split(body, checked.keys, partitions, most, signal.by_key, piece)
         except (DecodeError, WireError) as error:
             raise Malformed(f"not an OTLP {signal.name} request: {error}") from error
 

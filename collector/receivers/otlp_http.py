@@ -11,10 +11,10 @@ import orjson
 from aiohttp import web
 from google.protobuf.json_format import MessageToDict
 
-from collector.admission import Hold, Overload
+from collector.admission import EXPANSION, JSON_EXPANSION, Hold, Overload
 from collector.receivers import status
 from collector.receivers.api_keys import CHALLENGE, NO_KEY, ApiKeys
-from collector.receivers.compression import DECODERS, decompress
+from collector.receivers.compression import DECODERS, decompress, expected_bytes
 from collector.receivers.cors import Cors
 from collector.receivers.http_connections import HttpConnections
 from collector.receivers.http_listener import HttpListener
@@ -38,6 +38,8 @@ from schemas.keys import DEFAULT_TENANT
 
 BESIDE_BYTES = 262_144
 """Bodies from here on are decompressed and read beside the event loop, so that others are not kept waiting."""
+MORE_TIMES = 4
+"""How much larger than expected a body may turn out before it is begun anew with room for yet more."""
 UNREAD = {401, 413, 429, 503}
 """Answers that may come before the body was read to its end."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -127,27 +129,46 @@ class OtlpHttp:
         return _succeed(signal, accepted, as_json)
 
     async def _take(self, signal: Signal, request: web.BaseRequest, as_json: bool, tenant: str) -> Accepted:
-        self._intake.look(tenant)
+        limit = self._config.max_request_body_size
+        if (request.content_length or 0) > limit:
+            raise TooLarge(f"the body is over {limit} bytes")
+        self._intake.look(tenant, request.content_length or 0)
         encoding = request.headers.get("Content-Encoding", "")
         try:
             with self._intake.admission.hold() as held:
                 body = await self._read(request, held)
-                if encoding or as_json:
-                    body = await self._decode(signal, encoding, body, as_json)
+                if encoding:
+                    body = await self._decompressed(encoding, body, held)
+                if as_json:
+                    held.cover(len(body) * JSON_EXPANSION)
+                    body = await self._from_json(signal, body)
+                return await self._intake.take(signal, body, "http", tenant, held)
         except Overload as overload:
             raise overloaded(overload) from overload
-        return await self._intake.take(signal, body, "http", tenant)
 
-    async def _decode(self, signal: Signal, encoding: str, body: bytes, as_json: bool) -> bytes:
-        """Make protobuf of a body: small ones here, large ones one at a time beside the event loop."""
+    async def _decompressed(self, encoding: str, body: bytes, held: Hold) -> bytes:
+        """Decompress a body, with room for what it says it becomes; where it becomes more, again with more room."""
         limit = self._config.max_request_body_size
+        expected, room = expected_bytes(encoding, body, limit), self._intake.admission.largest_body()
+        while True:
+            held.cover(expected * EXPANSION)
+            try:
+                return await self._undone(encoding, body, expected)
+            except TooLarge:
+                if expected >= limit:
+                    raise
+            more = min(limit, MORE_TIMES * expected + 1)
+            expected = room if expected < room < more else more
+
+    async def _undone(self, encoding: str, body: bytes, limit: int) -> bytes:
+        """Decompress a body: a small one here, large ones one at a time beside the event loop."""
         if len(body) < BESIDE_BYTES:
-            body = decompress(encoding, body, limit)
-        else:
-            async with self._intake.large:
-                body = await asyncio.to_thread(decompress, encoding, body, limit)
-        if not as_json:
-            return body
+            return decompress(encoding, body, limit)
+        async with self._intake.large:
+            return await asyncio.to_thread(decompress, encoding, body, limit)
+
+    async def _from_json(self, signal: Signal, body: bytes) -> bytes:
+        """Make protobuf of JSON: of a small body here, of large ones one at a time beside the event loop."""
         if len(body) < BESIDE_BYTES:
             return from_json(signal.request, body).SerializeToString()
         async with self._intake.large:
@@ -159,16 +180,16 @@ class OtlpHttp:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(CONTINUE)
             request.writer.output_size = 0
-        if (request.content_length or 0) > limit:
-            raise TooLarge(f"the body is over {limit} bytes")
         parts: list[bytes] = []
+        size = 0
         try:
             async with asyncio.timeout(self._config.read_timeout_seconds) as time_left:
                 latest = time_left.when() or 0.0
                 async for chunk in request.content.iter_any():
-                    held.grow(len(chunk))
-                    time_left.reschedule(latest + held.bytes / self._config.min_read_bytes_per_second)
-                    if held.bytes > limit:
+                    size += len(chunk)
+                    held.grow(len(chunk) * EXPANSION)
+                    time_left.reschedule(latest + size / self._config.min_read_bytes_per_second)
+                    if size > limit:
                         raise TooLarge(f"the body is over {limit} bytes")
                     parts.append(chunk)
         except TimeoutError as error:

@@ -17,12 +17,16 @@ from bus_contract import BusContract, OpenBus, keys_by_partition, read_all, reco
 from cramjam import zstd
 
 from collector.bus import embedded
+from collector.bus.backlog import Backlog
+from collector.bus.drain_rate import LEAST_BYTES_A_SECOND
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import BusUnavailable, Outgoing
 from schemas.topics import POLICIES, Topic
 
 WRITER = """
 import sys, pathlib
+from collector.bus.backlog import Backlog
+from collector.bus.drain_rate import LEAST_BYTES_A_SECOND
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Outgoing
 bus = EmbeddedBus(pathlib.Path(sys.argv[1]))
@@ -139,6 +143,41 @@ def test_the_backlog_is_what_the_slowest_reader_has_still_to_read(tmp_path: Path
     slow.poll(max_records=2, timeout_seconds=1.0)
     slow.commit()
     assert bus.backlog_bytes() == whole // 2
+    bus.close()
+
+
+def test_how_fast_the_backlog_is_read_is_measured_from_look_to_look(tmp_path: Path) -> None:
+    now = [0.0]
+    bus = EmbeddedBus(tmp_path)
+    reader = bus.consumer("g", ["otlp_spans"])
+    for _ in range(40):
+        bus.publish([Outgoing("otlp_spans", "", os.urandom(100_000))]).result(5)
+    backlog = Backlog(tmp_path / "bus.sqlite", lambda: now[0])
+    for _ in range(30):
+        assert backlog.unread_bytes(["g"]) > 0
+        reader.poll(max_records=1, timeout_seconds=1.0)
+        reader.commit()
+        now[0] += 1.0
+    assert backlog.drained_bytes_a_second() == LEAST_BYTES_A_SECOND
+    backlog.close()
+    bus.close()
+
+
+def test_what_waits_for_the_writer_is_bounded_in_bytes(tmp_path: Path) -> None:
+    bus = EmbeddedBus(tmp_path, queue_bytes=50_000)
+    with sqlite3.connect(tmp_path / "bus.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")  # the writer waits
+        waiting = [bus.publish([Outgoing("usage", "", bytes(30_000))]) for _ in range(6)]
+        refused = [one for one in waiting if one.done()]
+        assert refused
+        with pytest.raises(BusUnavailable, match="wait to be written"):
+            refused[0].result(0)
+        other.execute("ROLLBACK")
+    other.close()
+    for one in waiting:
+        if one not in refused:
+            one.result(20)
+    bus.publish([Outgoing("usage", "", bytes(30_000))]).result(20)
     bus.close()
 
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from collector.admission import CONTENDED_BYTES, EXPANSION, LONGEST_RETRY_SECONDS, Admission, Overload
+from collector.admission import (
+    CONTENDED_SECONDS,
+    EXPANSION,
+    LONGEST_RETRY_SECONDS,
+    MEMORY,
+    NEVER,
+    Admission,
+    Overload,
+)
+from collector.bus.drain_rate import FIRST_BYTES_A_SECOND
 from collector.fair_share import MOST_TENANTS, FairShares
 
+CONTENDED_BYTES = int(CONTENDED_SECONDS * FIRST_BYTES_A_SECOND)
 LIMIT = 10_000_000
 SOFT = 8_000_000
 
@@ -34,8 +44,40 @@ def test_requests_are_admitted_until_the_soft_limit_and_again_once_others_are_do
         pass
 
 
-def test_a_large_request_that_is_alone_is_admitted() -> None:
-    with Machine().admission.admit(LIMIT):
+def test_a_large_request_that_is_alone_is_admitted_past_the_soft_limit_but_not_past_the_hard_one() -> None:
+    machine = Machine()
+    with machine.admission.admit((SOFT + 1_000) // EXPANSION + 1):
+        pass
+    machine.resident, machine.now = LIMIT // 2, 1
+    with pytest.raises(Overload) as refused, machine.admission.admit((SOFT + 1_000) // EXPANSION + 1):
+        pytest.fail("it was admitted")
+    assert refused.value.kind == MEMORY
+    assert refused.value.retry_seconds >= 1
+
+
+def test_what_can_never_fit_is_told_so_also_before_it_is_read() -> None:
+    admission = Admission(LIMIT, lambda: 0, programs=LIMIT // 2)
+    fits, never = LIMIT // 2 // EXPANSION, LIMIT // 2 // EXPANSION + 1
+    with admission.admit(fits):
+        pass
+    admission.look(announced=fits)
+    with pytest.raises(Overload) as refused, admission.admit(never):
+        pytest.fail("it was admitted")
+    with pytest.raises(Overload) as unread:
+        admission.look(announced=never)
+    assert (refused.value.kind, refused.value.retry_seconds) == (NEVER, 0.0)
+    assert unread.value.kind == NEVER
+    assert "memory_limit_mib" in str(refused.value)
+
+
+def test_what_is_held_while_a_request_is_read_is_handed_over_and_not_counted_twice() -> None:
+    admission = Machine().admission
+    body = (SOFT - 1_000) // EXPANSION
+    with admission.hold() as held:
+        held.grow(body * EXPANSION)
+        with admission.admit(body, read=held):
+            assert held.bytes == 0
+    with admission.admit(body):
         pass
 
 
@@ -129,6 +171,16 @@ def test_the_delay_grows_with_the_backlog() -> None:
     assert delays == sorted(delays)
     assert delays[0] < delays[2]
     assert delays[-1] == LONGEST_RETRY_SECONDS
+
+
+def test_the_delay_is_shorter_where_more_is_read_in_a_second() -> None:
+    delays = []
+    for drained in (1 << 20, 16 << 20):
+        admission = Admission(LIMIT, lambda: SOFT + 1, unread=lambda: 16 << 20, drained=lambda drained=drained: drained)  # type: ignore[misc]
+        refused = refusal(admission)
+        assert refused is not None
+        delays.append(refused.retry_seconds)
+    assert delays[0] > 16 > delays[1]
 
 
 def test_those_refused_together_do_not_come_back_together() -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cramjam
@@ -20,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from collector.admission import EXPANSION, Admission
 from collector.bus.protocol import BusUnavailable
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -182,3 +184,46 @@ def test_chunked_bodies_and_expectations_are_understood(doors: OpenDoors) -> Non
 def test_any_bytes_get_an_answer_that_is_no_500(doors: OpenDoors, body: bytes, kind: str, encoding: str) -> None:
     headers = {"Content-Type": kind, **({"Content-Encoding": encoding} if encoding else {})}
     assert doors.ask("POST", "/v1/traces", body, headers)[0] in (200, 400, 413)
+
+
+SQUEEZE: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gzip": gzip.compress,
+    "zstd": zstandard.compress,
+    "deflate": zlib.compress,
+}
+
+
+@pytest.mark.parametrize("encoding", SQUEEZE)
+def test_what_can_never_fit_into_the_memory_is_too_large_and_says_what_to_do(
+    tmp_path_factory: pytest.TempPathFactory, encoding: str
+) -> None:
+    admission = Admission(100 * EXPANSION * 1_000, lambda: 0)
+    tight = OpenDoors(tmp_path_factory.mktemp("tight"), admission=admission, body_limit=1_000_000)
+    squeeze = SQUEEZE[encoding]
+    headers = {"Content-Type": PROTOBUF} | ({"Content-Encoding": encoding} if encoding else {})
+    try:
+        fits = tight.ask("POST", "/v1/traces", squeeze(request(name="x" * 40_000)), headers)
+        never = tight.ask("POST", "/v1/traces", squeeze(request(name="x" * 60_000)), headers)
+        stored = len(tight.stored())
+    finally:
+        tight.close()
+    assert (fits[0], never[0], stored) == (200, 413, 1)
+    assert b"memory_limit_mib" in never[2]
+    assert "Retry-After" not in never[1]
+
+
+def test_a_gzip_body_that_lies_about_its_size_is_held_to_what_it_becomes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    admission = Admission(100 * EXPANSION * 1_000, lambda: 0)
+    tight = OpenDoors(tmp_path_factory.mktemp("tight"), admission=admission, body_limit=90_000)
+    headers = {"Content-Type": PROTOBUF, "Content-Encoding": "gzip"}
+    body = request(name="x" * 30_000)
+    try:
+        two_members = gzip.compress(body[:59_000]) + gzip.compress(body[59_000:])
+        assert tight.ask("POST", "/v1/traces", two_members, headers)[0] == 200
+        bomb = gzip.compress(bytes(50_000_000))[:-4] + (10).to_bytes(4, "little")
+        assert tight.ask("POST", "/v1/traces", bomb, headers)[0] == 413
+    finally:
+        tight.close()

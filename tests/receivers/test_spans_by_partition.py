@@ -63,6 +63,18 @@ def test_every_span_arrives_once_on_the_partition_of_its_trace(shape: Shape, par
         assert part.key == (traces.pop() if len(traces) == 1 else "")
 
 
+def test_pieces_hold_several_items_within_their_bound_and_a_large_item_by_itself() -> None:
+    request = request_of([[[1, 2, 3, 4, 5, 6]]], "x" * 100)
+    request.resource_spans[0].scope_spans[0].spans[2].name = "x" * 2_000
+    body, keys = request.SerializeToString(), TRACES.check(request).keys
+    found = split(body, keys, 1, 10_000, piece_bytes=400)
+    assert not found.too_large
+    assert spans_in(*(part.value for part in found.parts)) == spans_in(body)
+    assert [len(part.value) > 400 for part in found.parts].count(True) == 1
+    assert 3 < len(found.parts) < 6
+    assert len(split(body, keys, 1, 1_000, piece_bytes=400).too_large) == 1
+
+
 @given(shapes, st.integers(120, 400))
 def test_no_record_is_over_the_limit_and_nothing_that_fits_is_left_out(shape: Shape, most: int) -> None:
     request = request_of(shape, "x" * 40)
