@@ -12,7 +12,7 @@ from collector.bus.protocol import Bus, Delivery, Stage
 from collector.deliveries import DeliveryThread
 from collector.memory_shares import LARGEST_BATCH_BYTES
 from collector.shutdown import Deadline
-from collector.stages import FENCED, RUNNING, STARTING, StageThread
+from collector.stages import FAILING, FENCED, RUNNING, STARTING, StageThread
 
 LOOK_SECONDS = 0.01
 START_SECONDS = 60.0
@@ -54,7 +54,7 @@ class StageThreads:
         for thread in self._threads:
             while thread.status == STARTING and deadline.left() > 0:
                 time.sleep(LOOK_SECONDS)
-            if thread.status != RUNNING:
+            if thread.status not in (RUNNING, FAILING):
                 raise StartError(f"{thread.name} did not start: {thread.error or 'not in time'}")
 
     def running(self) -> bool:

@@ -7,6 +7,7 @@ dead-lettered and passed. Being fenced means "stop".
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
 import time
@@ -95,9 +96,17 @@ class StageThread:
             consumer.close()
 
     def _begin(self, consumer: Consumer) -> None:
-        self.stage.restore(consumer.state)
+        """Read the state; a stage that may start without what it writes to does, and looks for it in each round."""
+        try:
+            self.stage.restore(consumer.state)
+        except Exception as error:
+            if not getattr(error, "starts_without", False):
+                raise
+            self._astray = True
+            self._show_failure(error)
         self._show_lag(consumer)
-        self.status = RUNNING
+        if not self._astray:
+            self.status = RUNNING
 
     def _end(self) -> None:
         """Let go of what the stage holds beside its state."""
@@ -139,7 +148,7 @@ class StageThread:
                 raise
             except Exception as worse:  # noqa: BLE001  # as in `_round`
                 self._show_failure(worse)
-        self._stop.wait(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 12)))
+        self._stop.wait(_pause_seconds(self._failures))
 
     def _show_failure(self, error: Exception) -> None:
         self.status, self.error = FAILING, f"{type(error).__name__}: {error}"
@@ -176,6 +185,12 @@ class StageThread:
         for topic, records in lag.items():
             STAGE_LAG.labels(stage=self.stage.group, topic=topic).set(records)
         self._lag, self._lag_shown = sum(lag.values()), time.monotonic()
+
+
+def _pause_seconds(failures: int) -> float:
+    """Say how long to wait: ever longer, and not as long as others that failed at the same time."""
+    longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(failures, 12))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
 
 
 def _comes_right(error: Exception) -> bool:

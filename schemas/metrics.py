@@ -45,6 +45,9 @@ SEND_FAILED_SPANS = CollectorCounter(
 STORE_BROKEN_PARTS = Gauge(
     "tracemend_store_broken_parts", "Parts of tables that the store set aside because they were damaged", ["table"]
 )
+STORE_CIRCUIT_OPEN = Gauge(
+    "tracemend_store_circuit_open", "Whether batches are kept back because the store does not answer", ["sink"]
+)
 
 # --- stages ---
 STAGE_RECORDS = CollectorCounter("tracemend_stage_records", "Records handled", ["stage"])

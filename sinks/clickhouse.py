@@ -18,6 +18,7 @@ from collector.bus.repeats import Repeats
 from schemas import topics
 from schemas.metrics import ROWS_INSERTED, SEND_FAILED_SPANS, SENT_LOGS, SENT_SPANS, STORE_BROKEN_PARTS
 from sinks.batch_rows import BatchRows
+from sinks.circuit import Circuit
 from sinks.columns import Columns
 from sinks.store import Store, StoreError
 from sinks.table_layout import RETENTION_DAYS
@@ -60,26 +61,20 @@ class ClickHouseSink:
         self._open_store = open_store
         self._store: Store | None = None
         self._repeats = Repeats(self.group, repeat_window_seconds)
+        self._circuit = Circuit(self.group)
 
     def restore(self, state: State) -> None:
-        """Start from the committed state, on a connection of its own."""
+        """Start from the committed state, on a connection of its own; raises StoreAway for a server that is."""
         self._repeats.restore(state)
         if self._store is None:
-            store = self._open_store()
-            store.migrate()
-            _tell_broken(store.broken_parts())
-            self._store = store
+            self._circuit.run(self._connect)
 
     def deliver(self, batch: Batch, token: str, again: bool) -> Handled:
         """Insert a batch under its token, or what of it is not there yet; raises StoreError."""
-        sent = [record for record in batch.records if record.topic in REPEATABLE]
-        fresh, changes = self._repeats.fresh(sent, batch.now_ns)
-        rows = BatchRows(self.group, self._kept_days)
-        for record in (*fresh, *(record for record in batch.records if record.topic not in REPEATABLE)):
-            rows.add(record)
-        for table in rows.tables.values():
-            self._insert(table, token, again)
-        return Handled(rows.dead, changes)
+        store = self._store
+        if store is None:
+            raise RuntimeError("deliver was called before restore")
+        return self._circuit.run(lambda: self._write(store, batch, token, again), store.ping)
 
     def close(self) -> None:
         """Let go of the store; `restore` opens it again."""
@@ -87,22 +82,41 @@ class ClickHouseSink:
         if store is not None:
             store.close()
 
-    def _insert(self, table: Columns, token: str, again: bool) -> None:
-        if self._store is None:
-            raise RuntimeError("deliver was called before restore")
-        plain, part = table.table in PLAIN, is_part(token)
+    def _connect(self) -> None:
+        store = self._open_store()
         try:
-            for day, columns in table.by_day():
-                under = f"{token}|{table.table}|{day}"
-                if not (plain and part):
-                    self._store.insert(table.table, table.names, columns, under)
-                if again and plain:
-                    self._store.insert_missing(table.table, table.names, columns, under if part else "")
+            store.migrate()
+            _tell_broken(store.broken_parts())
         except StoreError:
-            if table.table == SPANS:
-                SEND_FAILED_SPANS.labels(exporter=EXPORTER).inc(table.rows)
+            store.close()
             raise
-        _count(table)
+        self._store = store
+
+    def _write(self, store: Store, batch: Batch, token: str, again: bool) -> Handled:
+        sent = [record for record in batch.records if record.topic in REPEATABLE]
+        fresh, changes = self._repeats.fresh(sent, batch.now_ns)
+        rows = BatchRows(self.group, self._kept_days)
+        for record in (*fresh, *(record for record in batch.records if record.topic not in REPEATABLE)):
+            rows.add(record)
+        for table in rows.tables.values():
+            _insert(store, table, token, again)
+        return Handled(rows.dead, changes)
+
+
+def _insert(store: Store, table: Columns, token: str, again: bool) -> None:
+    plain, part = table.table in PLAIN, is_part(token)
+    try:
+        for day, columns in table.by_day():
+            under = f"{token}|{table.table}|{day}"
+            if not (plain and part):
+                store.insert(table.table, table.names, columns, under)
+            if again and plain:
+                store.insert_missing(table.table, table.names, columns, under if part else "")
+    except StoreError:
+        if table.table == SPANS:
+            SEND_FAILED_SPANS.labels(exporter=EXPORTER).inc(table.rows)
+        raise
+    _count(table)
 
 
 def _count(table: Columns) -> None:

@@ -54,10 +54,6 @@ class ServerStore(Store):
         apply_migrations(self, self._layout)
         apply_layout(self, self._layout)
 
-    def ping(self) -> None:
-        """Ask for nothing; raises StoreAway where no answer comes."""
-        self.command("SELECT 1")
-
     def broken_parts(self) -> dict[str, int]:
         """Count damaged parts by table, where the user may look; who keeps a server sees to them."""
         try:

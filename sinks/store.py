@@ -99,6 +99,10 @@ class Store:
         """Count by table the parts that were set aside as damaged, with all their rows: the store itself is silent."""
         return {str(row["table"]): int(row["parts"]) for row in self.query(BROKEN_PARTS)}
 
+    def ping(self) -> None:
+        """Ask for nothing; raises StoreUnavailable where no answer comes."""
+        self.command("SELECT 1")
+
     def command(self, statement: str) -> None:
         """Run a statement that returns nothing."""
         with self._errors():
