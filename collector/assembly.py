@@ -5,24 +5,25 @@ What only some roles need is imported where it is made, so that a process starts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from collector.admission import Admission, resident_bytes
-from collector.bus.embedded import EmbeddedBus
-from collector.bus.protocol import Delivery, Stage
 from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
+from collector.opened_bus import open_bus
 from collector.receivers.api_keys import ApiKeys
 from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles
 from collector.stores import embeds_store, layout, open_store, store_dsn
 from config.settings import MIB, Settings
 from healing.policy_board import PolicyBoard
+from schemas.topics import OTLP_SPANS
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from collector.receivers.otlp import OtlpReceiver
+    from collector.stage_threads import MakeStage
     from processors.budgets import Budgets
     from processors.detector import AnyDetector
     from processors.model_catalogue import PricedModels
@@ -54,7 +55,10 @@ class Assembly:
         self._memory = memory
         self._roles = roles
         self._resident = resident
-        self.bus = self._bus(None if retains else ())
+        queue_bytes = max(SMALLEST_QUEUE_BYTES, memory.doors)
+        self.bus = open_bus(settings, None if retains else (), queue_bytes)
+        self._tasks = self.bus.partitions(OTLP_SPANS) if settings.bus.kafka is not None else 1
+        """How many tasks a group has, at most all of them in this process."""
         api_keys = settings.extensions.get("api_keys")
         self._keys = ApiKeys(api_keys.keys if api_keys is not None else ())
         self._policies = PolicyBoard()
@@ -69,11 +73,9 @@ class Assembly:
         """Give the servers beside the doors, made the first time."""
         return list(self._servers())
 
-    def stages(self) -> list[tuple[str, Stage | Delivery]]:
-        """Make the stages, in the order they are started: back to front."""
-        made: list[Stage | Delivery] = [*self._sinks(), *self._healing()]
-        made += [*self._processors(), *self._normaliser()]
-        return [(stage.group, stage) for stage in made]
+    def stages(self) -> list[tuple[str, MakeStage]]:
+        """Give what makes the stages, in the order they are started: back to front."""
+        return [*self._sinks(), *self._healing(), *self._processors(), *self._normaliser()]
 
     def routes(self) -> Sequence[Route]:
         """Give what the HTTP server answers besides health and metrics."""
@@ -91,14 +93,6 @@ class Assembly:
         self.bus.close()
 
     # --- parts ---
-
-    def _bus(self, readers: Collection[str] | None) -> EmbeddedBus:
-        bus = self._settings.bus
-        embedded = bus.embedded
-        fsync, max_bytes = (embedded.fsync, embedded.max_bytes) if embedded is not None else (True, 10 * 1024**3)
-        folder = self._settings.service.data_dir / "bus"
-        queue_bytes = max(SMALLEST_QUEUE_BYTES, self._memory.doors)
-        return EmbeddedBus(folder, bus.partitions, fsync, max_bytes, queue_bytes, prefix=bus.prefix, readers=readers)
 
     def _receivers(self) -> Iterator[OtlpReceiver]:
         if not self._roles.runs(RECEIVERS):
@@ -118,15 +112,15 @@ class Assembly:
             intake = Intake(self.bus, admission, name, self._memory.record, self._memory.batch)
             yield OtlpReceiver(self._settings.receivers[name], intake, self._keys)
 
-    def _normaliser(self) -> Iterator[Stage]:
+    def _normaliser(self) -> Iterator[tuple[str, MakeStage]]:
         if self._roles.runs(NORMALISER):
             from collector.normalise.normaliser import Normaliser
             from collector.normalise.traces import TraceBounds
 
-            bounds = TraceBounds(in_memory_bytes=self._memory.traces, trace_bytes=self._memory.trace)
-            yield Normaliser(self._settings.bus.repeat_window_seconds, bounds=bounds)
+            bounds = TraceBounds(in_memory_bytes=self._part(self._memory.traces), trace_bytes=self._memory.trace)
+            yield Normaliser.group, partial(Normaliser, self._settings.bus.repeat_window_seconds, bounds=bounds)
 
-    def _processors(self) -> Iterator[Stage]:
+    def _processors(self) -> Iterator[tuple[str, MakeStage]]:
         if not any(self._runs_processor(name) for name in self._settings.processors):
             return
         from processors.model_catalogue import PricedModels
@@ -138,20 +132,23 @@ class Assembly:
         models = PricedModels(self._settings.models)
         detectors = self._detectors(models)
         if detectors:
-            yield Runtime(
+            yield (
                 DETECTORS,
-                detectors,
-                self.bus.now_ns,
-                Biller(models) if self._runs_processor("cost") else None,
-                service.run_idle_seconds,
-                service.run_abandon_seconds,
-                service.lateness_seconds,
-                service.lateness_steps,
-                in_memory_bytes=self._memory.runs,
+                lambda: Runtime(
+                    DETECTORS,
+                    detectors,
+                    self.bus.now_ns,
+                    Biller(models) if self._runs_processor("cost") else None,
+                    service.run_idle_seconds,
+                    service.run_abandon_seconds,
+                    service.lateness_seconds,
+                    service.lateness_steps,
+                    in_memory_bytes=self._part(self._memory.runs),
+                ),
             )
         budgets = self._budgets()
         if budgets is not None:
-            yield SpendStage(budgets, self.bus.now_ns)
+            yield SpendStage.group, partial(SpendStage, budgets, self.bus.now_ns)
 
     def _detectors(self, models: PricedModels) -> list[AnyDetector]:
         from collector.components import detector_class
@@ -168,7 +165,7 @@ class Assembly:
         budgets: Budgets = self._settings.processors["cost"].budgets
         return budgets if budgets.agent_hour_usd or budgets.tenant_day_usd else None
 
-    def _sinks(self) -> Iterator[Delivery]:
+    def _sinks(self) -> Iterator[tuple[str, MakeStage]]:
         for name in self._enabled("sinks"):
             if self._roles.runs(SINKS, name):
                 from sinks.clickhouse import ClickHouseSink
@@ -176,9 +173,10 @@ class Assembly:
                 sink = self._settings.sinks[name]
                 window = self._settings.bus.repeat_window_seconds
                 opened = partial(open_store, self._settings, self._memory.store)
-                yield ClickHouseSink(opened, sink.max_rows, sink.flush_seconds, window, layout(sink).days)
+                make = partial(ClickHouseSink, opened, sink.max_rows, sink.flush_seconds, window, layout(sink).days)
+                yield ClickHouseSink.group, make
 
-    def _healing(self) -> Iterator[Stage]:
+    def _healing(self) -> Iterator[tuple[str, MakeStage]]:
         healing = self._settings.healing
         if healing.enabled and self._roles.runs(HEALING):
             from healing.consumer import HealingConsumer
@@ -186,10 +184,10 @@ class Assembly:
             from healing.router import HealingRouter
 
             gate = GateSettings(healing.dry_run, healing.min_confidence, healing.max_age_seconds)
-            yield HealingRouter()
-            yield HealingConsumer(gate)
+            yield HealingRouter.group, HealingRouter
+            yield HealingConsumer.group, partial(HealingConsumer, gate)
         if self._roles.runs(POLICIES):
-            yield self._policies
+            yield PolicyBoard.group, lambda: self._policies
 
     def _servers(self) -> Iterator[ClickHouseHttp]:
         door = self._settings.extensions.get("clickhouse_http")
@@ -199,6 +197,10 @@ class Assembly:
             yield ClickHouseHttp(door.endpoint, store_dsn(self._settings))
 
     # --- settings ---
+
+    def _part(self, memory_bytes: int) -> int:
+        """Give what one task may take of what all tasks of a group may."""
+        return memory_bytes // self._tasks
 
     def _enabled(self, section: str) -> list[str]:
         """List the components of a section that run: all that are enabled, or with pipelines those they name."""

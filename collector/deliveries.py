@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from collector.bus.protocol import Batch, Bus, Consumer, Delivery, Handled, Range, Record, StateChange, part_of
+from collector.bus.protocol import Batch, Consumer, Delivery, Handled, Range, Record, StateChange, part_of
 from collector.memory_shares import LARGEST_BATCH_BYTES
-from collector.stages import StageThread
+from collector.stage_task import StageTask
 
 PLAN_STORE, PLAN_KEY = "plan", "queue"
 BUSY_BYTES, BUSY_FLUSHES = 1024 * 1024, 4
@@ -32,55 +32,60 @@ class Plan(msgspec.Struct, array_like=True, frozen=True, gc=False):
     again: bool = False
 
 
-class DeliveryThread(StageThread):
-    """One delivery in a thread of its own."""
+class DeliveryTask(StageTask):
+    """A delivery of its own for one task."""
 
     def __init__(
         self,
-        name: str,
         delivery: Delivery,
-        bus: Bus,
-        on_fenced: Callable[[str], None],
+        consumer: Consumer,
+        is_finishing: Callable[[], bool],
+        on_lag: Callable[[], None],
         max_bytes: int = LARGEST_BATCH_BYTES,
     ) -> None:
-        super().__init__(name, delivery, bus, on_fenced, max_bytes, delivery.max_records)  # type: ignore[arg-type]  # see _handle
+        super().__init__(delivery, consumer, is_finishing, on_lag, max_bytes, delivery.max_records)  # type: ignore[arg-type]  # see _handle
         self._delivery = delivery
         self._plans: list[Plan] = []
         """Committed and not yet delivered; the first one is what the polled batch holds."""
 
-    def _poll(self, consumer: Consumer, limit: int) -> Batch:
-        stored = consumer.state.get(PLAN_STORE, PLAN_KEY)
+    def close(self) -> None:
+        """Let go of the task, and of the delivery's connection."""
+        self._delivery.close()
+        super().close()
+
+    def _poll(self, limit: int, timeout_seconds: float) -> Batch:
+        stored = self.consumer.state.get(PLAN_STORE, PLAN_KEY)
         if stored is not None:
             plans = msgspec.msgpack.decode(stored, type=list[Plan])
             self._plans = [msgspec.structs.replace(plans[0], again=True), *plans[1:]]
-            return consumer.poll_again(self._plans[0].ranges)
-        batch = self._gather(consumer, limit)
+            return self.consumer.poll_again(self._plans[0].ranges)
+        batch = self._gather(limit, timeout_seconds)
         self._plans = [plan_of(self._delivery.group, batch.records)] if batch.records else []
         if self._plans:
-            consumer.commit(changes=[_kept(self._plans)], offsets=False)
+            self.consumer.commit(changes=[_kept(self._plans)], offsets=False)
         return batch
 
-    def _gather(self, consumer: Consumer, limit: int) -> Batch:
+    def _gather(self, limit: int, timeout_seconds: float) -> Batch:
         """Poll until a batch is full or old enough; one that fills quickly may grow older, for it then costs less."""
-        batch = consumer.poll(limit, self._max_bytes, self._patience())
+        batch = self.consumer.poll(limit, self._max_bytes, timeout_seconds)
         if not batch.records:
             return batch
         records, begun = list(batch.records), time.monotonic()
         size = sum(len(record.value) for record in records)
         while len(records) < limit and size < self._max_bytes and (left := self._left(begun, size)) > 0:
-            batch = consumer.poll(limit - len(records), self._max_bytes - size, left)
+            batch = self.consumer.poll(limit - len(records), self._max_bytes - size, left)
             records += batch.records
             size += sum(len(record.value) for record in batch.records)
         return Batch(records, batch.now_ns)
 
     def _left(self, begun: float, size: int) -> float:
         """Say how long a batch may still grow."""
-        if self._finish.is_set():
+        if self._is_finishing():
             return 0.0
         flushes = BUSY_FLUSHES if size >= BUSY_BYTES else 1
         return begun + flushes * self._delivery.flush_seconds - time.monotonic()
 
-    def _handle(self, batch: Batch, consumer: Consumer) -> Handled:  # noqa: ARG002  # deliveries keep no state of it
+    def _handle(self, batch: Batch) -> Handled:
         if not self._plans:
             return Handled()
         plan, *left = self._plans
@@ -88,15 +93,12 @@ class DeliveryThread(StageThread):
         handled = self._delivery.deliver(batch, plan.token, plan.again) if batch.records else Handled()
         return Handled(handled.outputs, [*handled.changes, _kept(left)])
 
-    def _end(self) -> None:
-        self._delivery.close()
-
-    def _isolate(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
+    def _isolate(self, batch: Batch, error: Exception) -> None:
         """Cut the plan that fails in two, or give up on it where it is one record."""
         if len(batch.records) == 1:
-            self._give_up(consumer, batch, error, [_kept(self._plans[1:])])
+            self._give_up(batch, error, [_kept(self._plans[1:])])
         elif self._plans:
-            consumer.commit(changes=[_kept([*halves(self._plans[0]), *self._plans[1:]])], offsets=False)
+            self.consumer.commit(changes=[_kept([*halves(self._plans[0]), *self._plans[1:]])], offsets=False)
 
 
 def plan_of(group: str, records: Sequence[Record]) -> Plan:

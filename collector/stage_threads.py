@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from collector.bus.protocol import Bus, Delivery, Stage
-from collector.deliveries import DeliveryThread
 from collector.memory_shares import LARGEST_BATCH_BYTES
 from collector.shutdown import Deadline
 from collector.stages import FAILING, FENCED, RUNNING, STARTING, StageThread
@@ -18,6 +17,10 @@ LOOK_SECONDS = 0.01
 START_SECONDS = 60.0
 LEFT_FOR_THE_END = 1.0
 """Seconds of a shutdown's budget in which nothing is drained any more."""
+
+
+MakeStage = Callable[[], Stage | Delivery]
+"""Makes a stage; each task of its group gets one."""
 
 
 class StartError(Exception):
@@ -43,16 +46,15 @@ class StageThreads:
         self._batch_bytes = batch_bytes
         self._threads: list[StageThread] = []
 
-    def start(self, stages: Sequence[tuple[str, Stage | Delivery]]) -> None:
+    def start(self, stages: Sequence[tuple[str, MakeStage]]) -> None:
         """Start stages in order, and wait until each has read its state; raises StartError for one that cannot."""
-        for name, stage in stages:
-            driver = DeliveryThread if hasattr(stage, "deliver") else StageThread
-            thread = driver(name, stage, self._bus, self._failed, self._batch_bytes)  # type: ignore[arg-type]  # each drives its own kind
+        for name, make in stages:
+            thread = StageThread(name, make, self._bus, self._failed, self._batch_bytes)
             self._threads.append(thread)
             thread.start()
         deadline = Deadline(START_SECONDS)
         for thread in self._threads:
-            while thread.status == STARTING and deadline.left() > 0:
+            while thread.status == STARTING and (deadline.left() > 0 or thread.progress()):
                 time.sleep(LOOK_SECONDS)
             if thread.status not in (RUNNING, FAILING):
                 raise StartError(f"{thread.name} did not start: {thread.error or 'not in time'}")
@@ -63,7 +65,10 @@ class StageThreads:
 
     def components(self) -> Mapping[str, Mapping[str, str]]:
         """Say how each is."""
-        return {thread.name: {"status": thread.status, "error": thread.error} for thread in self._threads}
+        return {
+            thread.name: {"status": thread.status, "error": thread.error or thread.progress()}
+            for thread in self._threads
+        }
 
     def drain(self, deadline: Deadline) -> None:
         """Stop each once it has read what the one before it wrote, or when time is short."""

@@ -1,62 +1,61 @@
-"""Drives a stage: poll, handle, commit, over and over, and what happens when one of them fails.
+"""A thread for each group: it works the tasks that are this member's, each with a stage of its own.
 
-A failure means "later": the stage goes back to its last commit and tries again with growing pauses, first with the
-same batch, then with ever smaller ones, so that one record which makes a stage raise every time is found,
-dead-lettered and passed. Being fenced means "stop".
+On the embedded bus a group is one task. On Kafka it has one for each partition number; which of them are here changes
+as members come and go, and a task that goes is left at a commit. Being fenced means "stop": of one task where the
+group's work is shared out, else of the whole program, for another one has the data.
 """
 
 from __future__ import annotations
 
-import random
-import sqlite3
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection
 
-from collector.bus.dead_letters import dead_letter
-from collector.bus.protocol import Batch, Bus, BusUnavailable, Consumer, Fenced, Handled, Stage, StateChange
+from collector.bus.protocol import Bus, Delivery, Fenced, Stage, Tasks
+from collector.deliveries import DeliveryTask
 from collector.memory_shares import LARGEST_BATCH_BYTES
-from schemas.metrics import STAGE_FAILURES, STAGE_LAG
+from collector.stage_task import StageTask, pause_seconds
+from schemas.metrics import STAGE_LAG
 
 POLL_SECONDS = 0.25
-LAG_EVERY_SECONDS = 0.5
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 15.0
-TRIES = 3
-"""How often a batch fails before it is made smaller, and one record before it is given up."""
+SHARING_SECONDS = 0.02
+"""How often it is looked whether tasks have been shared out."""
 
 STARTING, RUNNING, FAILING, STOPPED, FENCED, FAILED = "starting", "running", "failing", "stopped", "fenced", "failed"
 
 
 class StageThread:
-    """One stage in a thread of its own. `status` and `error` are what health shows."""
+    """The stages of one group in a thread. `status` and `error` are what health shows.
+
+    `make` makes a stage; each task gets one.
+    """
 
     def __init__(
         self,
         name: str,
-        stage: Stage,
+        make: Callable[[], Stage | Delivery],
         bus: Bus,
         on_fenced: Callable[[str], None],
         max_bytes: int = LARGEST_BATCH_BYTES,
-        max_records: int = 500,
     ) -> None:
         self.name = name
-        self.stage = stage
         self.status = STARTING
         self.error = ""
+        self._make = make
+        self._spare: Stage | Delivery | None = make()
+        """A stage that no task has yet; the first one also says what the group reads."""
+        self._group, self._topics = self._spare.group, self._spare.topics
+        self._everywhere = bool(getattr(self._spare, "everywhere", False))
+        self._task: Callable[..., StageTask] = DeliveryTask if hasattr(self._spare, "deliver") else StageTask
         self._bus = bus
         self._on_fenced = on_fenced
         self._max_bytes = max_bytes
-        self._max_records = max_records
-        self._limit = max_records
+        self._tasks: dict[int, StageTask] = {}
+        self._members: Tasks | None = None
         self._failures = 0
-        self._astray = False
-        """Whether what the stage holds in memory may be ahead of its last commit."""
-        self._behind = True
-        self._lag, self._lag_shown = 0, 0.0
         self._stop = threading.Event()
         self._finish = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"stage-{stage.group}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"stage-{self._group}", daemon=True)
 
     def start(self) -> None:
         """Join the group and begin."""
@@ -75,14 +74,17 @@ class StageThread:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
+    def progress(self) -> str:
+        """Say what a task that is not begun yet waits for; empty where nothing does."""
+        return self._members.progress() if self._members is not None else ""
+
     def _run(self) -> None:
-        consumer = self._bus.consumer(self.stage.group, self.stage.topics)
         try:
-            self._begin(consumer)
+            self._members = self._bus.tasks(self._group, self._topics, self._everywhere)
             while not self._stop.is_set():
                 finishing = self._finish.is_set()
-                self._round(consumer)
-                if finishing and not self._behind and self.status == RUNNING:
+                self._turn(self._members)
+                if finishing and self.status == RUNNING and not any(task.behind for task in self._tasks.values()):
                     break
             self.status = STOPPED
         except Fenced as error:
@@ -93,108 +95,76 @@ class StageThread:
             self._on_fenced(f"{self.name} failed: {self.error}")
         finally:
             self._end()
-            consumer.close()
 
-    def _begin(self, consumer: Consumer) -> None:
-        """Read the state; a stage that may start without what it writes to does, and looks for it in each round."""
-        try:
-            self.stage.restore(consumer.state)
-        except Exception as error:
-            if not getattr(error, "starts_without", False):
-                raise
-            self._astray = True
-            self._show_failure(error)
-        self._show_lag(consumer)
-        if not self._astray:
-            self.status = RUNNING
+    def _turn(self, members: Tasks) -> None:
+        """Take up and let go of tasks, then work each of them once."""
+        mine = members.mine()
+        if mine is None:
+            self._stop.wait(SHARING_SECONDS)
+            return
+        self._let_go(set(self._tasks) - set(mine))
+        if not self._take_up(members, [number for number in mine if number not in self._tasks]):
+            self._stop.wait(pause_seconds(self._failures))
+            return
+        self._show_status()
+        self._work(members)
+        self._show_status()
 
-    def _end(self) -> None:
-        """Let go of what the stage holds beside its state."""
-
-    def _round(self, consumer: Consumer) -> None:
-        batch = Batch((), 0)
-        try:
-            self._recover(consumer)
-            batch = self._poll(consumer, self._limit)
-            self._behind = bool(batch.records)
-            self._show_lag_if_due(consumer)
-            handled = self._handle(batch, consumer)
-            consumer.commit(handled.outputs, handled.changes)
-        except Fenced:
-            raise
-        except Exception as error:  # noqa: BLE001  # the consume loop is where every failure ends up, counted and shown
-            self._failed(consumer, batch, error)
-        else:
-            self._failures = 0
-            self._limit = min(self._max_records, self._limit * 2)
-            self.status, self.error = RUNNING, ""
-
-    def _recover(self, consumer: Consumer) -> None:
-        """Go back to the last commit after a failure; where that fails too, the next round tries again."""
-        if self._astray:
-            consumer.rewind()
-            self.stage.restore(consumer.state)
-            self._astray = False
-
-    def _failed(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
-        self._astray = True
-        self._failures += 1
-        self._show_failure(error)
-        if self._failures >= TRIES and batch.records and not _comes_right(error):
+    def _work(self, members: Tasks) -> None:
+        alone = len(self._tasks) == 1
+        ready = [number for number, task in self._tasks.items() if task.pause_left() <= 0]
+        for number in ready:
             try:
-                self._isolate(consumer, batch, error)
-                self._failures = 1
+                self._tasks[number].round(self._patience() if alone else 0.0)
             except Fenced:
-                raise
-            except Exception as worse:  # noqa: BLE001  # as in `_round`
-                self._show_failure(worse)
-        self._stop.wait(_pause_seconds(self._failures))
-
-    def _show_failure(self, error: Exception) -> None:
-        self.status, self.error = FAILING, f"{type(error).__name__}: {error}"
-        STAGE_FAILURES.labels(stage=self.stage.group, error=type(error).__name__).inc()
-
-    def _poll(self, consumer: Consumer, limit: int) -> Batch:
-        return consumer.poll(limit, self._max_bytes, self._patience())
+                if not members.shared:
+                    raise
+                self._let_go([number])
+        if not ready:
+            pauses = [task.pause_left() for task in self._tasks.values()]
+            self._stop.wait(max(0.0, min([POLL_SECONDS, *pauses])))
+        elif not alone and not any(task.behind for task in self._tasks.values()):
+            members.wait(self._patience())
 
     def _patience(self) -> float:
         """Say how long to wait for something to read."""
         return 0.0 if self._finish.is_set() else POLL_SECONDS
 
-    def _handle(self, batch: Batch, consumer: Consumer) -> Handled:
-        return self.stage.handle(batch, consumer.state)
+    def _take_up(self, members: Tasks, numbers: Collection[int]) -> bool:
+        """Begin tasks; returns whether all have begun. What fails before anything ever ran is for `_run` to tell."""
+        try:
+            for number, consumer in members.begin(numbers).items() if numbers else ():
+                stage, self._spare = self._spare or self._make(), None
+                task = self._task(stage, consumer, self._finish.is_set, self._show_lag, self._max_bytes)
+                self._tasks[number] = task
+                task.begin()
+        except Exception as error:
+            self._let_go([number for number in numbers if number in self._tasks])
+            if self.status == STARTING or (isinstance(error, Fenced) and not members.shared):
+                raise
+            self._failures += 1
+            self.status, self.error = FAILING, f"{type(error).__name__}: {error}"
+            return False
+        self._failures = 0
+        return True
 
-    def _isolate(self, consumer: Consumer, batch: Batch, error: Exception) -> None:
-        """Come closer to the record at fault: halve what is handled at once, or give up on a record that is alone."""
-        if len(batch.records) == 1:
-            self._give_up(consumer, batch, error)
-        else:
-            self._limit = max(1, len(batch.records) // 2)
+    def _let_go(self, numbers: Collection[int]) -> None:
+        for number in numbers:
+            self._tasks.pop(number).close()
+            self._show_lag()
 
-    def _give_up(self, consumer: Consumer, batch: Batch, error: Exception, changes: Sequence[StateChange] = ()) -> None:
-        """Pass a record that can never be handled."""
-        consumer.commit([dead_letter(batch.records[0], error, self.stage.group)], changes)
+    def _show_status(self) -> None:
+        errors = [task.error for task in self._tasks.values() if task.error]
+        self.status, self.error = (FAILING, errors[0]) if errors else (RUNNING, "")
 
-    def _show_lag_if_due(self, consumer: Consumer) -> None:
-        """Show the lag every now and then, and before a batch is handled where none was shown."""
-        if time.monotonic() - self._lag_shown >= LAG_EVERY_SECONDS or (self._behind and not self._lag):
-            self._show_lag(consumer)
+    def _show_lag(self) -> None:
+        lags: Counter[str] = Counter(dict.fromkeys(self._topics, 0))
+        for task in self._tasks.values():
+            lags.update(task.lag)
+        for topic, records in lags.items():
+            STAGE_LAG.labels(stage=self._group, topic=topic).set(records)
 
-    def _show_lag(self, consumer: Consumer) -> None:
-        lag = consumer.lag()
-        for topic, records in lag.items():
-            STAGE_LAG.labels(stage=self.stage.group, topic=topic).set(records)
-        self._lag, self._lag_shown = sum(lag.values()), time.monotonic()
-
-
-def _pause_seconds(failures: int) -> float:
-    """Say how long to wait: ever longer, and not as long as others that failed at the same time."""
-    longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(failures, 12))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
-
-
-def _comes_right(error: Exception) -> bool:
-    """Say whether an error is one of the world around, which no record is to blame for."""
-    return isinstance(error, (BusUnavailable, OSError, MemoryError, sqlite3.Error)) or bool(
-        getattr(error, "later", False)
-    )
+    def _end(self) -> None:
+        self._let_go(list(self._tasks))
+        if self._members is not None:
+            self._members.close()

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s\[\]/]*):(\d{1,5})\Z")
 DEFAULT_MEMORY_SHARE = 0.7
 MIB = 1024 * 1024
+EMBEDDED_PARTITIONS, KAFKA_PARTITIONS = 1, 12
 
 
 def platform_data_dir() -> str:
@@ -42,6 +43,10 @@ def check_endpoint(value: str) -> str:
     if found is None or int(found[2]) > 65_535:
         raise ValueError(f"{value!r} is not a host:port")
     return value
+
+
+def _brokers(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def _data_dir(value: Any) -> Any:
@@ -100,14 +105,49 @@ class EmbeddedBusSettings(Section):
     max_bytes: Annotated[int, Field(ge=1_048_576)] = 10 * 1024**3
 
 
+class KafkaTlsSettings(Section):
+    """TLS to the brokers; without files the system's authorities are trusted."""
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+class KafkaSaslSettings(Section):
+    """Who this is to the brokers."""
+
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    username: str
+    password: SecretStr
+
+
+class KafkaBusSettings(Section):
+    """A Kafka cluster. `replication` 0 is the cluster's own default.
+
+    `instance_id` names this process among its like (static membership): a restart within the session moves no tasks.
+    """
+
+    brokers: Annotated[list[str], BeforeValidator(_brokers), Field(min_length=1)]
+    tls: KafkaTlsSettings | None = None
+    sasl: KafkaSaslSettings | None = None
+    replication: Annotated[int, Field(ge=0, le=32)] = 0
+    session_timeout_seconds: Annotated[float, Field(ge=1, le=1800, allow_inf_nan=False)] = 10
+    instance_id: str = ""
+
+
 class BusSettings(Section):
-    """Exactly one of the two."""
+    """Exactly one of embedded and kafka. `partitions` of each topic: 1 on the embedded bus and 12 on Kafka."""
 
     embedded: EmbeddedBusSettings | None = None
-    kafka: dict[str, Any] | None = None
-    partitions: Annotated[int, Field(ge=1, le=1024)] = 1
+    kafka: KafkaBusSettings | None = None
+    partitions: Annotated[int, Field(ge=1, le=1024)] | None = None
     repeat_window_seconds: Seconds = 600
     prefix: str = ""
+
+    @property
+    def partition_count(self) -> int:
+        """Say how many partitions each topic has, or is to have."""
+        return self.partitions or (EMBEDDED_PARTITIONS if self.kafka is None else KAFKA_PARTITIONS)
 
 
 class HealingSettings(Section):

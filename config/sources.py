@@ -13,6 +13,7 @@ import yaml
 from config.problems import Path, Place, Problem
 from config.yaml_dialect import Document, parse
 
+BUSES = ("embedded", "kafka")
 BUILT_IN = "built-in default.yaml"
 
 
@@ -30,9 +31,12 @@ def gather(
     for path in config:
         document = _file(path, known)
         _choose_protocols(merged.value, document.value)
+        _choose_bus(merged.value, document.value)
         _merge(merged, document)
     for setting in settings:
-        _merge(merged, _set(setting, known))
+        document = _set(setting, known)
+        _choose_bus(merged.value, document.value)
+        _merge(merged, document)
     return merged
 
 
@@ -43,6 +47,16 @@ def _choose_protocols(below: Any, above: Any) -> None:
         known = below.get("receivers", {}).get(name)
         if isinstance(receiver, dict) and isinstance(receiver.get("protocols"), dict) and isinstance(known, dict):
             known["protocols"] = {key: known.get("protocols", {}).get(key) for key in receiver["protocols"]}
+
+
+def _choose_bus(below: Any, above: Any) -> None:
+    """Let whoever names a bus choose it: the one below, unless both are named, is not there then."""
+    bus, known = (above.get("bus") if isinstance(above, dict) else None), below.get("bus")
+    if isinstance(bus, dict) and isinstance(known, dict):
+        named = [kind for kind in BUSES if kind in bus]
+        for other in BUSES if len(named) == 1 else ():
+            if other not in named:
+                known.pop(other, None)
 
 
 def _file(path: FilePath, environment: Mapping[str, str]) -> Document:

@@ -111,8 +111,6 @@ class _Validation:
     def _one_bus(self, bus: BusSettings) -> None:
         if bus.kafka is not None and bus.embedded is not None:
             self._problem(("bus",), "give exactly one of embedded and kafka")
-        elif bus.kafka is not None:
-            self._problem(("bus", "kafka"), "this version has the embedded bus only; use bus::embedded")
 
     def _references(self, service: ServiceSettings, found: Mapping[str, Mapping[str, Any]]) -> None:
         for name, pipeline in service.pipelines.items():

@@ -23,7 +23,7 @@ from healing.ledger import Healing, Phase
 from healing.published_detections import EVIDENCE_BYTES, PARAMETER_BYTES
 from schemas.detection import WITHDRAWN
 from schemas.healing import APPROVED, REJECTED, WIDEN, WITHDRAW, Approval, HealingRequest, UnreadableDocument, decode
-from schemas.metrics import HEALING_DECISIONS, POLICIES_IN_FORCE
+from schemas.metrics import HEALING_DECISIONS, POLICIES_IN_FORCE, GaugePart
 from schemas.topics import APPROVALS, HEALING
 
 TICK_LIMIT = 500
@@ -39,10 +39,11 @@ class HealingConsumer:
         self._settings = settings
         self._healings = healings
         self._policies = policies
+        self._in_force = GaugePart(POLICIES_IN_FORCE)
 
     def restore(self, state: State) -> None:
         """Show how many policies are in force; nothing is kept outside the committed state."""
-        POLICIES_IN_FORCE.set(state.count(policy_book.STORE))
+        self._in_force.set(state.count(policy_book.STORE))
 
     def handle(self, batch: Batch, state: State) -> Handled:
         """Work through a batch, then through what is due."""
@@ -52,7 +53,7 @@ class HealingConsumer:
         outputs += self._due(draft, casework, batch.now_ns)
         changes = draft.changes()
         if any(change.store == policy_book.STORE for change in changes):
-            POLICIES_IN_FORCE.set(draft.count(policy_book.STORE))
+            self._in_force.set(draft.count(policy_book.STORE))
         return Handled(outputs, changes)
 
     def _record(self, record: Record, draft: Draft, casework: Casework) -> list[Outgoing]:

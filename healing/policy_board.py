@@ -28,6 +28,8 @@ class PolicyBoard:
 
     group = "policy_endpoint"
     topics: Sequence[str] = (POLICIES,)
+    everywhere = True
+    """Whoever answers guards knows all policies."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

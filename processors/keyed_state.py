@@ -13,7 +13,7 @@ from processors.fold import FoldCodec
 from processors.run_state import RunState, RunStateCodec
 from processors.window_rows import number_of
 from schemas.keys import join_key
-from schemas.metrics import CACHE_BYTES, CACHE_EVICTED, LIVE_RUNS, RUNS_EVICTED
+from schemas.metrics import CACHE_BYTES, CACHE_EVICTED, LIVE_RUNS, RUNS_EVICTED, GaugePart
 
 STORE, WINDOWS = "runs", "windows"
 """Heads of runs, by key; rows of their windows, by `key/number`."""
@@ -39,6 +39,8 @@ class KeyedState:
         self._sizes: dict[str, int] = {}
         self._held_bytes = 0
         self._runs: OrderedDict[str, RunState] = OrderedDict()
+        self._live_shown = GaugePart(LIVE_RUNS.labels(processor=processor))
+        self._bytes_shown = GaugePart(CACHE_BYTES.labels(cache=STORE))
         self.live = 0
 
     def forget(self, state: State) -> None:
@@ -101,7 +103,7 @@ class KeyedState:
 
     def show(self) -> None:
         """Show how many runs live."""
-        LIVE_RUNS.labels(processor=self._processor).set(self.live)
+        self._live_shown.set(self.live)
 
     @staticmethod
     def _left_behind(key: str, state: State) -> Iterator[int]:
@@ -120,7 +122,7 @@ class KeyedState:
                 evicted += 1
             if evicted:
                 CACHE_EVICTED.labels(cache=STORE, reason=reason).inc(evicted)
-        CACHE_BYTES.labels(cache=STORE).set(self._held_bytes * EXPANSION)
+        self._bytes_shown.set(self._held_bytes * EXPANSION)
 
     def _are_many(self) -> bool:
         return len(self._runs) > IN_MEMORY

@@ -17,6 +17,22 @@ class CollectorCounter(Counter):
         return (Sample("", {}, self._value.get(), None, None),)
 
 
+class GaugePart:
+    """One holder's part of a gauge that shows what all holders of a process have together."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._value = 0.0
+
+    def set(self, value: float) -> None:
+        """Show what this holder has now."""
+        self._gauge.inc(value - self._value)
+        self._value = value
+
+    def __del__(self) -> None:
+        self._gauge.dec(self._value)
+
+
 # --- doors: the Collector's own names ---
 ACCEPTED_SPANS = CollectorCounter("otelcol_receiver_accepted_spans", "Spans made durable", ["receiver", "transport"])
 REFUSED_SPANS = CollectorCounter("otelcol_receiver_refused_spans", "Spans refused", ["receiver", "transport"])

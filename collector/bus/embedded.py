@@ -28,6 +28,7 @@ from collector.bus.log_errors import sorted_error
 from collector.bus.murmur2 import partition_of
 from collector.bus.protocol import BusUnavailable, Fenced, Outgoing
 from collector.bus.wakeups import WakeUps
+from collector.bus.whole_group import WholeGroup
 from collector.bus.writable_folder import check_writable, make_writable
 from collector.bus.write_turn import WriteTurn
 from schemas.metrics import BUS_CLOCK_AHEAD
@@ -43,6 +44,7 @@ GATHER_SECONDS = 0.003
 """How long after one another commits begin at the soonest: each costs an fsync and a few changes of threads."""
 RETENTION_EVERY_SECONDS, RETENTION_AGAIN_SECONDS = 30.0, 1.0
 """How often old records are looked for; after a round that found some, which removes only so many, soon again."""
+MAX_RECORD_BYTES = 64 * 1024 * 1024
 PROBE_SECONDS = 1.0
 """How often it is tried whether a log that could not be written can be again."""
 
@@ -122,6 +124,10 @@ class EmbeddedBus:
         self._groups.add(group)
         return EmbeddedConsumer(self, group, epoch, assigned, connection, self._path)
 
+    def tasks(self, group: str, topics: Sequence[str], everywhere: bool = False) -> WholeGroup:  # noqa: ARG002  # it is
+        """Join a group; see `Bus.tasks`."""
+        return WholeGroup(lambda: self.consumer(group, topics))
+
     def reader(self, topics: Sequence[str]) -> EmbeddedConsumer:
         """Read without a group; see `Bus.reader`."""
         self._others.listen()
@@ -136,6 +142,10 @@ class EmbeddedBus:
     def partitions(self, topic: str) -> int:
         """Say how many partitions a topic has."""
         return self._partitions[topic]
+
+    def max_record_bytes(self, topic: str) -> int:  # noqa: ARG002  # the same for all
+        """Say how large the value of a record may be."""
+        return MAX_RECORD_BYTES
 
     def now_ns(self) -> int:
         """Bus time now."""

@@ -13,12 +13,17 @@ from concurrent.futures import Future
 from collector.bus.clock import BusClock
 from collector.bus.drain_rate import FIRST_BYTES_A_SECOND
 from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_everywhere import KafkaEverywhere
+from collector.bus.kafka_fetching import Place
 from collector.bus.kafka_loop import LoopThread
+from collector.bus.kafka_membership import Membership
 from collector.bus.kafka_publisher import Publisher
 from collector.bus.kafka_reader import KafkaReader
 from collector.bus.kafka_task import KafkaTask
+from collector.bus.kafka_tasks import KafkaTasks
 from collector.bus.kafka_topics import KafkaTopics
-from collector.bus.protocol import BusError, BusUnavailable, Outgoing
+from collector.bus.protocol import BusError, BusUnavailable, Outgoing, Tasks
+from collector.bus.whole_group import WholeGroup
 from schemas.metrics import BUS_CLOCK_AHEAD
 from schemas.topics import TOPICS, Topic, changelog_of
 
@@ -59,23 +64,24 @@ class KafkaBus:
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaTask:
         """Take a group over that has one task; see `Bus.consumer`."""
-        if any(self.partitions(topic) != 1 for topic in topics):
+        if self._tasks_of(group, topics) != 1:
             raise BusError(f"{group} reads topics of several partitions: it is served task by task")
-        self._keep_changelog(group, 1)
-        return self.task(group, topics, 0)
-
-    def task(self, group: str, topics: Sequence[str], number: int) -> KafkaTask:
-        """Begin a task, whoever had it before; returns when its state is restored."""
-        loop, connection = self._loop, self._connection
-        limit = changelog_of(group).max_message_bytes
-        task = KafkaTask(loop, connection, self._topics, self._clock, group, topics, number, self.partitions, limit)
+        task = self._task(group, topics, 0)
         task.begin()
         return task
 
+    def tasks(self, group: str, topics: Sequence[str], everywhere: bool = False) -> Tasks:
+        """Join a group; see `Bus.tasks`."""
+        if everywhere:
+            return WholeGroup(lambda: self._everywhere(group, topics))
+        self._tasks_of(group, topics)
+        membership = Membership(self._loop, self._connection, group, topics)
+        membership.join()
+        return KafkaTasks(self._loop, membership, lambda number: self._task(group, topics, number))
+
     def reader(self, topics: Sequence[str]) -> KafkaReader:
         """Read without a group; see `Bus.reader`."""
-        places = [(topic, part) for topic in topics for part in range(self.partitions(topic))]
-        reader = KafkaReader(self._loop, self._connection, places, self._clock)
+        reader = KafkaReader(self._loop, self._connection, self._places(topics), self._clock)
         reader.start()
         return reader
 
@@ -125,15 +131,32 @@ class KafkaBus:
         )
         await self._publisher.start()
 
-    def _keep_changelog(self, group: str, partitions: int) -> None:
-        """Make sure that a group has a changelog, with a partition for each of its tasks."""
+    def _places(self, topics: Sequence[str]) -> Sequence[Place]:
+        return [(topic, part) for topic in topics for part in range(self.partitions(topic))]
+
+    def _everywhere(self, group: str, topics: Sequence[str]) -> KafkaEverywhere:
+        reader = KafkaEverywhere(
+            self._loop, self._connection, self._places(topics), self._clock, group, self._publisher.publish
+        )
+        reader.start()
+        return reader
+
+    def _task(self, group: str, topics: Sequence[str], number: int) -> KafkaTask:
+        limit = changelog_of(group).max_message_bytes
+        return KafkaTask(
+            self._loop, self._connection, self._topics, self._clock, group, topics, number, self.partitions, limit
+        )
+
+    def _tasks_of(self, group: str, topics: Sequence[str]) -> int:
+        """Say how many tasks a group has, and make sure that each has a partition of a changelog."""
         changelog = changelog_of(group)
-        there = self._partitions.get(changelog.name)
-        if there is None:
-            self._loop.run(self._topics.create([changelog], partitions, self._replication))
-            self._partitions[changelog.name] = partitions
-        elif there != partitions:
+        if changelog.name not in self._partitions:
+            self._loop.run(self._topics.create([changelog], self.partitions(topics[0]), self._replication))
+            self._partitions = {**self._loop.run(self._topics.partitions())}
+        counts = {topic: self._partitions[topic] for topic in (*topics, changelog.name)}
+        if len(set(counts.values())) != 1:
             raise BusUnavailable(
-                f"the changelog {self._connection.on_broker(changelog.name)} has {there} partitions and the topics of "
-                f"{group} have {partitions}: see `tracemend topics check`"
+                f"the topics of the group {group} have to have the same number of partitions, and they have {counts}: "
+                "see `tracemend topics check`"
             )
+        return counts[changelog.name]

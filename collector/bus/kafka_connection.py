@@ -19,6 +19,14 @@ class KafkaConnection:
     sasl_username: str | None = None
     sasl_password: str | None = field(default=None, repr=False)
     client_id: str = "tracemend"
+    session_seconds: float = 10.0
+    """How long a member of a group may be silent before others have its tasks."""
+    instance_id: str | None = None
+    """Names this process among its like, so that a restart within the session moves no tasks (static membership)."""
+
+    def instance(self, group: str) -> str | None:
+        """Name this member of a group; None for one that has no name of its own."""
+        return f"{group}-{self.instance_id}" if self.instance_id else None
 
     def options(self) -> dict[str, Any]:
         """Give the arguments that every aiokafka client takes."""

@@ -106,6 +106,11 @@ class Fetching:
                 return [], not self._behind()
             await self._fill(left)
 
+    async def look(self, timeout_seconds: float) -> None:
+        """Return when there is something to take, or the time is over."""
+        if not any(self._waiting.values()):
+            await self._fill(timeout_seconds)
+
     async def take_again(self, ranges: Iterable[Range]) -> list[Record]:
         """Read these records, but for those that are gone; what was fetched beyond them is kept for later."""
         found: list[Record] = []

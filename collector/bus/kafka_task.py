@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -50,6 +51,7 @@ class KafkaTask(KafkaReader):
         self._read_times: dict[Place, int] = {}
         self._open = False
         """Whether records were polled since the last commit."""
+        self._begun = False
         self._settled = False
         """Whether what is kept here is what Kafka has committed."""
 
@@ -57,6 +59,16 @@ class KafkaTask(KafkaReader):
         """Become the one that has this task, and restore its state; raises BusUnavailable."""
         self._do(self._fetching.start(), "connecting")
         self._do(self._settle(), f"taking over {self._group}")
+        self._begun = True
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether this was begun and not closed since."""
+        return self._begun
+
+    async def look(self, timeout_seconds: float) -> None:
+        """Return when there is something to poll, or the time is over. To be called on the bus's loop."""
+        await self._fetching.look(timeout_seconds)
 
     @property
     def restore_left(self) -> int:
@@ -105,6 +117,7 @@ class KafkaTask(KafkaReader):
 
     def close(self) -> None:
         """Let go of the task."""
+        self._begun = False
         self._do(self._close(), "letting go")
 
     def _taken(self, batch: Batch) -> Batch:
@@ -147,8 +160,9 @@ class KafkaTask(KafkaReader):
 
     async def _close(self) -> None:
         await self._transactions.close()
-        await self._fetching.close()
         self._changelog.close()
+        with contextlib.suppress(Exception):  # a broker that does not answer keeps nobody from leaving
+            await self._fetching.close()
 
     def _to_send(self, record: Outgoing) -> Sent:
         return to_send(record, self._connection.on_broker(record.topic), self._partitions(record.topic))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import stamina
@@ -20,7 +22,7 @@ Place = tuple[str, int]
 SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes", "message.timestamp.type")
 """What is said of each topic beside its partitions and replicas."""
 
-ASK_SECONDS = 20.0
+ASK_SECONDS, ASK_AGAIN_SECONDS = 20.0, 0.05
 """How long a cluster that is still settling is asked again."""
 
 
@@ -105,7 +107,16 @@ class KafkaTopics:
             elif code != errors.TopicAlreadyExistsError.errno:
                 reason = said[0] if said and said[0] else errors.for_code(code).__name__
                 raise BusUnavailable(f"the topic {name} cannot be created: {reason}")
+        await self._until_there({topic.name for topic in topics})
         return made
+
+    async def _until_there(self, names: Collection[str]) -> None:
+        """Wait until a broker that is asked knows topics that were just made."""
+        deadline = time.monotonic() + ASK_SECONDS
+        while (missing := set(names) - set(await self.partitions())) and time.monotonic() < deadline:
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+        if missing:
+            raise BusUnavailable(f"the topics {', '.join(sorted(missing))} were created, and are still not there")
 
     async def committed(self, group: str, places: Sequence[Place]) -> Mapping[Place, Committed]:
         """Say where a group goes on; partitions where it has committed nothing are left out."""

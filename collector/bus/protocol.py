@@ -1,7 +1,7 @@
 """The bus: keyed records on partitioned topics, consumer groups, and one commit for outputs, state and offsets.
 
 Publishing is asynchronous (a future resolves once the records are durable); consuming is synchronous and belongs to
-one thread, the worker that owns the group's state. Implementations: `embedded` (SQLite), later Kafka.
+one thread, the worker that owns the group's state. Implementations: `embedded` (SQLite), `kafka`.
 
 BusError
 ├── BusUnavailable     later: nothing was written, try again after `retry_after_seconds`
@@ -11,7 +11,7 @@ BusError
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -144,14 +144,54 @@ class Consumer(Protocol):
         """Leave the group."""
 
 
+class Tasks(Protocol):
+    """A group's work as one member of it sees it: tasks by partition number, of which some are this member's.
+
+    A task reads that partition of each topic and has state of its own. Owned by one thread. `shared`: whether other
+    members may have tasks too; if not, being fenced means that another program has all of the group.
+    """
+
+    @property
+    def shared(self) -> bool:
+        """Say whether the group's work is shared out among members."""
+
+    def mine(self) -> Collection[int] | None:
+        """Give the tasks that are this member's now; None while they are shared out anew.
+
+        Asking says that nothing is under way: whatever was polled is committed, and may go to another member.
+        """
+
+    def begin(self, numbers: Collection[int]) -> Mapping[int, Consumer]:
+        """Begin tasks: members who had them are fenced, and their state is restored. Raises BusUnavailable."""
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Wait until one of the tasks that were begun may have something to read."""
+
+    def progress(self) -> str:
+        """Say, from any thread, how far tasks that are being begun have come; empty where none is."""
+
+    def close(self) -> None:
+        """Leave the group; the tasks are closed before."""
+
+
 class Bus(Protocol):
     """A durable, partitioned log."""
+
+    @property
+    def trouble(self) -> str:
+        """Say why nothing can be published now; empty where it can."""
 
     def publish(self, records: Sequence[Outgoing]) -> Future[None]:
         """Append records together; the future resolves when they are durable, or fails with a BusError."""
 
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
-        """Join a group; a group that is new starts at the oldest record."""
+        """Take over a group of one task; a group that is new starts at the oldest record."""
+
+    def tasks(self, group: str, topics: Sequence[str], everywhere: bool = False) -> Tasks:
+        """Join a group; a group that is new starts at the oldest record.
+
+        `everywhere`: where there are several members, each reads all of it for itself instead of sharing the work.
+        """
 
     def reader(self, topics: Sequence[str]) -> Consumer:
         """Read topics without being a group: from where `seek` says, else only what is appended from now on.
@@ -162,6 +202,9 @@ class Bus(Protocol):
     def partitions(self, topic: str) -> int:
         """Say how many partitions a topic has."""
 
+    def max_record_bytes(self, topic: str) -> int:
+        """Say how large the value of a record may be."""
+
     def now_ns(self) -> int:
         """Bus time now: never decreases, also across restarts."""
 
@@ -170,6 +213,9 @@ class Bus(Protocol):
 
     def drained_bytes_a_second(self) -> float:
         """Say how fast the slowest group reads those, as `backlog_bytes` saw it of late."""
+
+    def retain_for(self, readers: Collection[str]) -> None:
+        """Remove from now on what these groups, of whatever process, have all read; where the bus minds readers."""
 
     def close(self) -> None:
         """Finish what was accepted, then let go."""
@@ -185,10 +231,12 @@ class Handled(NamedTuple):
 class Stage(Protocol):
     """A component that reads topics and writes topics: normaliser, processors, sinks, healing.
 
-    One driver (`collector/stages.py`) polls, calls `handle`, and commits.
+    One driver (`collector/stage_task.py`) polls, calls `handle`, and commits.
     A stage never raises for a bad record: it counts it and puts a dead letter (`collector/bus/dead_letters.py`)
     among its outputs. What it raises means "later": the driver rewinds, calls `restore` and tries again with
     back-off, so caches must be rebuilt by `restore` alone.
+    On Kafka each task of the group has a stage of its own; one whose attribute `everywhere` is true is there once in
+    each process, and reads everything.
     """
 
     group: str

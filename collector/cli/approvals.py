@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import typer
 
-from collector.bus.embedded import EmbeddedBus
 from collector.cli.configuration import load_settings
 from collector.cli.output import WrongUsage, add_row, check_format, make_table, print_rows
 from collector.cli.reading_source import reading
+from collector.opened_bus import open_bus
 from config.settings import Settings
 from healing.approvals import approve, reject
 from schemas.healing import Approval
@@ -76,7 +76,7 @@ def _question(waiting: Sequence[dict[str, Any]], healing_id: str) -> Approval:
 
 
 def _publish(settings: Settings, outgoing: Any) -> None:
-    bus = EmbeddedBus(settings.service.data_dir / "bus", settings.bus.partitions)
+    bus = open_bus(settings)
     try:
         bus.publish([outgoing]).result(PUBLISH_SECONDS)
     finally:

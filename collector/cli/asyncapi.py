@@ -29,4 +29,4 @@ def _document(settings: Settings) -> dict[str, object]:
     bus = settings.bus
     if bus.kafka is None:
         return asyncapi_document(prefix=bus.prefix)
-    return asyncapi_document(bus.kafka["brokers"], bus.prefix, bus.partitions)
+    return asyncapi_document(bus.kafka.brokers, bus.prefix, bus.partition_count)

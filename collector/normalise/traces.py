@@ -10,7 +10,7 @@ import msgspec
 
 from collector.bus.protocol import State, StateChange
 from collector.normalise.trace_state import TRACE_BYTES, Kin, TraceState
-from schemas.metrics import CACHE_BYTES, CACHE_EVICTED, NORMALISER_EVICTED
+from schemas.metrics import CACHE_BYTES, CACHE_EVICTED, NORMALISER_EVICTED, GaugePart
 
 KIN, TOLD, TRACES = "kin", "told", "traces"
 """Stores: what a span said, the last revision of its step where that is newer, and when a trace is let go."""
@@ -49,6 +49,7 @@ class Traces:
         self._most_bytes = bounds.in_memory_bytes // EXPANSION
         self._most_of_one = bounds.trace_bytes // EXPANSION
         self._live_cap = bounds.live
+        self._bytes_shown = GaugePart(CACHE_BYTES.labels(cache=TRACES))
         self._live = 0
 
     def forget(self, state: State) -> None:
@@ -132,7 +133,7 @@ class Traces:
                 evicted += 1
             if evicted:
                 CACHE_EVICTED.labels(cache=TRACES, reason=reason).inc(evicted)
-        CACHE_BYTES.labels(cache=TRACES).set(self._held_bytes * EXPANSION)
+        self._bytes_shown.set(self._held_bytes * EXPANSION)
 
     def _are_many(self) -> bool:
         return len(self._held) > IN_MEMORY

@@ -102,7 +102,8 @@ def test_what_the_collector_calls_exporters_is_called_sinks_here() -> None:
         ("service::data_dri=x", "did you mean 'data_dir'?"),
         ("receivers::otlp::protocols::grpc::endpoint=nowhere", "is not a host:port"),
         ("receivers::otlp::protocols::grpc::endpoint=127.0.0.1:99999", "is not a host:port"),
-        ("bus::kafka::brokers=a:9092", "give exactly one of embedded and kafka"),
+        ("bus={embedded: {}, kafka: {brokers: a:9092}}", "give exactly one of embedded and kafka"),
+        ("bus::kafka::session_timeout_seconds=10", "field required"),
         ("processors::loop/=", "the part after / must not be empty"),
         ("nonsense", "must be of the form a::b=VALUE"),
         ("processors::cost::budgets::run_usd=-1", "greater than 0"),
@@ -110,6 +111,23 @@ def test_what_the_collector_calls_exporters_is_called_sinks_here() -> None:
 )
 def test_a_wrong_setting_is_refused_with_what_to_do(setting: str, part: str) -> None:
     assert any(part in problem for problem in problems(setting))
+
+
+def test_who_names_kafka_has_no_embedded_bus_and_twelve_partitions(tmp_path: Path) -> None:
+    made = settings("bus::kafka::brokers=a:9092, b:9092")
+    assert made.bus.embedded is None
+    assert made.bus.kafka is not None
+    assert made.bus.kafka.brokers == ["a:9092", "b:9092"]
+    assert made.bus.partition_count == 12
+    file = tmp_path / "kafka.yaml"
+    file.write_text("bus:\n  kafka: {brokers: [a:9092], sasl: {username: u, password: secret}}\n")
+    made = settings("bus::partitions=3", config=[file])
+    assert made.bus.embedded is None
+    assert made.bus.kafka is not None
+    assert made.bus.kafka.sasl is not None
+    assert "secret" not in repr(made)
+    assert made.bus.partition_count == 3
+    assert settings().bus.partition_count == 1
 
 
 def test_files_merge_left_to_right_and_settings_come_last(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Outgoing
-from collector.deliveries import DeliveryThread
+from collector.stages import StageThread
 from schemas.topics import OTLP_SPANS
 from sinks.clickhouse import ClickHouseSink
 from sinks.store import Store
@@ -31,7 +31,7 @@ def main(folder: Path, first: int, count: int) -> None:
     if count:
         publish(bus, first, count)
     sink = ClickHouseSink(lambda: Store(f"chdb:///{folder / 'store'}"), flush_seconds=0.01)
-    thread = DeliveryThread("sink", sink, bus, sys.exit)
+    thread = StageThread("sink", lambda: sink, bus, sys.exit)
     thread.start()
     thread.finish()
     thread.join(60)

@@ -135,11 +135,11 @@ class PipelineProcess:
             connection.close()
 
     def settle(self, seconds: float = 60.0) -> None:
-        """Wait until no stage has anything left to read."""
+        """Wait until no stage has anything left to read, of all processes: one that starts again shows no lag yet."""
         deadline = time.monotonic() + seconds
         quiet = 0
         while time.monotonic() < deadline:
-            quiet = quiet + 1 if self._lag() == 0 else 0
+            quiet = quiet + 1 if self.get("metrics", "/healthz")[0] == 200 and self._lag() == 0 else 0
             if quiet == 3:
                 return
             time.sleep(0.3)

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Batch, Consumer, Handled, Outgoing
-from collector.deliveries import DeliveryThread
+from collector.deliveries import DeliveryTask
 from schemas.topics import OTLP_SPANS
 from sinks.clickhouse import ClickHouseSink
 from sinks.store import Store
@@ -55,12 +55,12 @@ def spans(bus: EmbeddedBus, first: int, count: int) -> None:
 
 def round_of(sink: ClickHouseSink, bus: EmbeddedBus) -> Consumer:
     """Run one round of the sink as its driver does, and let what it raises through."""
-    thread = DeliveryThread("sink", sink, bus, lambda reason: None)
     consumer = bus.consumer(sink.group, sink.topics)
+    task = DeliveryTask(sink, consumer, lambda: True, lambda: None)
     sink.restore(consumer.state)
     try:
-        batch = thread._poll(consumer, sink.max_records)
-        handled = thread._handle(batch, consumer)
+        batch = task._poll(sink.max_records, 0.25)
+        handled = task._handle(batch)
         consumer.commit(handled.outputs, handled.changes)
     finally:
         sink.close()

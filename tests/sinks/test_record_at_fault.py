@@ -10,7 +10,7 @@ from stored_spans import numbers_of, outgoing_spans
 
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Outgoing
-from collector.deliveries import DeliveryThread
+from collector.stages import StageThread
 from schemas.topics import DEAD_LETTERS, OTLP_LOGS
 from sinks.clickhouse import ClickHouseSink
 from sinks.server_store import ServerStore
@@ -38,7 +38,7 @@ def test_spans_that_were_written_before_it_are_not_written_again(place: Place, t
     bus.publish([outgoing_log("poison", now)]).result(10)
     letters = bus.reader([DEAD_LETTERS])
     sink = ClickHouseSink(lambda: ServerStore(place.dsn), flush_seconds=0.01)
-    thread = DeliveryThread("sink", sink, bus, lambda reason: None)
+    thread = StageThread("sink", lambda: sink, bus, lambda reason: None)
     thread.start()
     try:
         (letter,) = letters.poll(timeout_seconds=SECONDS).records

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from collector import stages
+from collector import stage_task, stages
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Batch, BusUnavailable, Handled, Outgoing, Record, State
-from collector.deliveries import DeliveryThread, Plan, halves, plan_of
+from collector.deliveries import DeliveryTask, Plan, halves, plan_of
 from collector.stages import StageThread
 from schemas.topics import DEAD_LETTERS, OTLP_LOGS, OTLP_SPANS, POLICIES
 
@@ -21,7 +21,7 @@ POISON = (b"17", b"38")
 
 @pytest.fixture
 def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBus]:
-    monkeypatch.setattr(stages, "FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(stage_task, "FIRST_PAUSE_SECONDS", 0.0)
     opened = EmbeddedBus(tmp_path, partitions=3)
     for number in range(RECORDS):
         topic = (OTLP_SPANS, OTLP_LOGS)[number % 2]
@@ -51,6 +51,10 @@ class Picky:
             raise self.failing
         self.written += values
         return Handled()
+
+
+class PickyDelivery(Picky):
+    """The same, outside the bus."""
 
     def deliver(self, batch: Batch, token: str, again: bool) -> Handled:
         """Write each record at its turn, so that a failure leaves the batch half written."""
@@ -83,23 +87,21 @@ def run(thread: StageThread) -> None:
     assert thread.status == stages.STOPPED
 
 
-@pytest.mark.parametrize("driver", [StageThread, DeliveryThread])
-def test_only_the_records_at_fault_are_put_aside(bus: EmbeddedBus, driver: type[StageThread]) -> None:
-    picky = Picky()
-    run(driver("picky", picky, bus, pytest.fail))
+@pytest.mark.parametrize("kind", [Picky, PickyDelivery])
+def test_only_the_records_at_fault_are_put_aside(bus: EmbeddedBus, kind: type[Picky]) -> None:
+    picky = kind()
+    run(StageThread("picky", lambda: picky, bus, pytest.fail))
     wanted = {str(number).encode() for number in range(RECORDS)} - set(POISON)
     assert sorted(picky.written) == sorted(wanted)
     assert put_aside(bus) == sorted(POISON)
 
 
-@pytest.mark.parametrize("driver", [StageThread, DeliveryThread])
+@pytest.mark.parametrize("kind", [Picky, PickyDelivery])
 @pytest.mark.parametrize("error", [BusUnavailable("not now"), OSError("no space left")])
-def test_what_comes_right_by_itself_is_no_records_fault(
-    bus: EmbeddedBus, driver: type[StageThread], error: Exception
-) -> None:
-    picky = Picky()
+def test_what_comes_right_by_itself_is_no_records_fault(bus: EmbeddedBus, kind: type[Picky], error: Exception) -> None:
+    picky = kind()
     picky.failing = error
-    thread = driver("picky", picky, bus, pytest.fail)
+    thread = StageThread("picky", lambda: picky, bus, pytest.fail)
     thread.start()
     threading.Event().wait(0.3)
     thread.stop()
@@ -110,17 +112,17 @@ def test_what_comes_right_by_itself_is_no_records_fault(
 
 def test_a_plan_whose_records_have_left_the_log_is_passed(tmp_path: Path) -> None:
     bus = EmbeddedBus(tmp_path / "bus")
-    picky = Picky()
+    picky = PickyDelivery()
     picky.topics = (POLICIES, OTLP_SPANS)
     bus.publish([Outgoing(POLICIES, "home", b"old")]).result(5)
     consumer = bus.consumer("picky", picky.topics)
-    thread = DeliveryThread("picky", picky, bus, pytest.fail)
-    thread._poll(consumer, 500)  # the plan is fixed, and then the process dies
+    task = DeliveryTask(picky, consumer, lambda: True, lambda: None)
+    task._poll(500, 0.0)  # the plan is fixed, and then the process dies
     consumer.close()
     bus.publish([Outgoing(POLICIES, "home", b"new"), Outgoing(OTLP_SPANS, "", b"span")]).result(5)
     bus._retain()  # compaction: the record of the plan is no longer there
-    run(DeliveryThread("picky", picky, bus, pytest.fail))  # ends with the plan that holds nothing any more
-    run(DeliveryThread("picky", picky, bus, pytest.fail))
+    run(StageThread("picky", lambda: picky, bus, pytest.fail))  # ends with the plan that holds nothing any more
+    run(StageThread("picky", lambda: picky, bus, pytest.fail))
     assert picky.written == [b"new", b"span"]
     bus.close()
 
