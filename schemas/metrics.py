@@ -106,6 +106,7 @@ CACHE_EVICTED = CollectorCounter(
     "Things let out of memory, to be read again when something comes for them",
     ["cache", "reason"],
 )
+EMBEDDED_TEXTS = CollectorCounter("tracemend_embedded_texts", "Texts made vectors of; one that is remembered is not")
 
 # --- processors ---
 LATE_STEPS = CollectorCounter("tracemend_late_steps", "Steps that came too late to change a detection", ["processor"])

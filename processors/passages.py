@@ -1,0 +1,45 @@
+"""Cuts a long text into passages: whole paragraphs and sentences as far as they fit, nothing left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+PASSAGE_PIECES = 128
+"""Word pieces of a passage, about 90 words: as much as one vector tells apart (the table's parent read 128 to 256)."""
+PASSAGES_CAP = 16
+"""Passages of a text; a longer text has longer ones."""
+
+_SENTENCE = re.compile(r"[^.!?。！？\n]*[.!?。！？\n]+\s*|[^.!?。！？\n]+")  # noqa: RUF001  # full-width on purpose
+_PARAGRAPH_END = re.compile(r"\n\s*\n\s*$")
+
+Numbers = list[int]
+
+
+def passages(text: str, numbers: Callable[[str], Numbers]) -> list[Numbers]:
+    """Cut a text into the piece numbers of its passages; `numbers` gives those of a sentence."""
+    whole = numbers(text)
+    if len(whole) <= PASSAGE_PIECES:
+        return [whole] if whole else []
+    return list(_packed(text, numbers, max(PASSAGE_PIECES, 2 * len(whole) // PASSAGES_CAP + 1)))
+
+
+def _packed(text: str, numbers: Callable[[str], Numbers], budget: int) -> Iterator[Numbers]:
+    """Fill each passage with sentences; a paragraph's end closes one that is half full already."""
+    passage: Numbers = []
+    for sentence in _SENTENCE.findall(text):
+        for part in _parts(numbers(sentence), budget):
+            if passage and len(passage) + len(part) > budget:
+                yield passage
+                passage = []
+            passage += part
+        if 2 * len(passage) >= budget and _PARAGRAPH_END.search(sentence):
+            yield passage
+            passage = []
+    if passage:
+        yield passage
+
+
+def _parts(pieces: Numbers, budget: int) -> list[Numbers]:
+    """Cut a sentence that is longer than a passage."""
+    return [pieces[at : at + budget] for at in range(0, len(pieces), budget)]

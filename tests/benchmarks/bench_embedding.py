@@ -1,0 +1,42 @@
+"""Embedding by the packaged table on one core: short texts that are all new, long ones, and ones that are known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from random import Random
+
+from processors.static_embedder import StaticEmbedder
+
+from . import Figure
+
+TEXT = (
+    "search flight price order user error retry file read write function test result page data customer refund "
+    "check update list item query table value agent plan step next answer found nothing report summary city hotel"
+)
+SHORT, LONG = 12, 1_200
+
+
+def run() -> list[Figure]:
+    """Measure each kind of text."""
+    random = Random(1)  # noqa: S311  # texts, no secrets
+    short = [_text(random, SHORT, number) for number in range(30_000)]
+    long = [_text(random, LONG, number) for number in range(300)]
+    embedder = StaticEmbedder()
+    embedder.embed(TEXT)  # reads the table
+    return [
+        ("embedding, new texts of 12 words", _per_second(embedder, short), "texts/CPU-s"),
+        ("embedding, new texts of 1,200 words", _per_second(embedder, long), "texts/CPU-s"),
+        ("embedding, texts that are remembered", _per_second(embedder, short[-1_000:] * 20), "texts/CPU-s"),
+    ]
+
+
+def _text(random: Random, words: int, number: int) -> str:
+    return f"{' '.join(random.choices(TEXT.split(), k=words))} {number}"
+
+
+def _per_second(embedder: StaticEmbedder, texts: Sequence[str]) -> float:
+    began = time.process_time()
+    for text in texts:
+        embedder.embed(text)
+    return len(texts) / (time.process_time() - began)
