@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from config.problems import Path
 from config.settings import ClickHouseSinkSettings, Settings
+from sinks.reader_user import Reader
 from sinks.server_dsn import WrongDsn, is_server, server_dsn
 from sinks.table_layout import Layout
 
@@ -39,7 +40,8 @@ def open_store(settings: Settings, engine_bytes: int = 0) -> Store:
         return Store(dsn, engine_settings(engine_bytes) if engine_bytes else None, layout(sink))
     from sinks.server_store import Patience, ServerStore
 
-    return ServerStore(dsn, layout(sink), Patience(sink.connect_timeout_seconds, sink.timeout_seconds))
+    patience = Patience(sink.connect_timeout_seconds, sink.timeout_seconds)
+    return ServerStore(dsn, layout(sink), patience, _reader(sink))
 
 
 def layout(sink: ClickHouseSinkSettings) -> Layout:
@@ -75,6 +77,11 @@ def _wrong_days(sink: ClickHouseSinkSettings) -> Iterator[tuple[str, str]]:
         yield "cold_volume", "say from when on rows go there: hot_days"
     if sink.hot_days and sink.hot_days >= layout(sink).days:
         yield "hot_days", f"rows are deleted after {layout(sink).days} days, before they would move: give fewer"
+
+
+def _reader(sink: ClickHouseSinkSettings) -> Reader | None:
+    told = sink.reader
+    return Reader(told.user, told.password.get_secret_value()) if told is not None else None
 
 
 def _sink(settings: Settings) -> ClickHouseSinkSettings:

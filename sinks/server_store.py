@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from sinks.cluster import check_cluster, tables_are_everywhere
+from sinks.reader_user import Reader, statements_for
 from sinks.schema import apply_layout, apply_migrations
 from sinks.server_dsn import server_dsn
 from sinks.server_errors import store_error
@@ -21,6 +24,8 @@ from sinks.table_layout import Layout, literal, quoted
 
 OLDEST = (24, 8)
 """The oldest server that knows every setting and statement used here."""
+ON_CLUSTER: dict[str, Any] = {"distributed_ddl_task_timeout": 30, "distributed_ddl_output_mode": "throw_only_active"}
+"""A replica that is away makes its tables when it is back; nobody waits for it."""
 SYNCHRONOUS = {"async_insert": 0}
 DATED = "Timestamp"
 MISSING = (
@@ -42,17 +47,28 @@ class ServerStore(Store):
 
     insert_settings = INSERT_SETTINGS | SYNCHRONOUS
 
-    def __init__(self, dsn: str, layout: Layout | None = None, patience: Patience | None = None) -> None:
+    def __init__(
+        self, dsn: str, layout: Layout | None = None, patience: Patience | None = None, reader: Reader | None = None
+    ) -> None:
         self._dsn = server_dsn(dsn)
+        self._reader = reader
         self._types = {}
         self._layout = layout or Layout()
         self._client = self._connect(patience or Patience())
 
     def migrate(self) -> None:
         """Bring the server, or every server of the cluster, to the newest schema; any number may do so at once."""
-        self._create_database()
-        apply_migrations(self, self._layout)
+        cluster, database = self._layout.cluster, self._dsn.database
+        self._client.database = None  # it may not be there yet, and every question in it would be refused
+        try:
+            replicas = check_cluster(self, cluster) if cluster else 1
+            self._create_database()
+        finally:
+            self._client.database = database
+        anew = bool(cluster) and not tables_are_everywhere(self, cluster, database, replicas)
+        apply_migrations(self, self._layout, anew)
         apply_layout(self, self._layout)
+        self._create_reader()
 
     def broken_parts(self) -> dict[str, int]:
         """Count damaged parts by table, where the user may look; who keeps a server sees to them."""
@@ -86,9 +102,22 @@ class ServerStore(Store):
         """Create the database where it is missing; who may not create any gets on with one that is there."""
         name = self._dsn.database
         with self._errors():
-            if not self._client.command(f"EXISTS DATABASE {quoted(name)}", use_database=False):
+            if not self._client.command(f"EXISTS DATABASE {quoted(name)}"):
                 statement = f"CREATE DATABASE IF NOT EXISTS {quoted(name)}{self._layout.on_cluster()}"
-                self._client.command(statement, use_database=False)
+                self._client.command(statement)
+
+    def _create_reader(self) -> None:
+        """Create the user that only reads; a sink that may not goes on without."""
+        if self._reader is None:
+            return
+        try:
+            for statement in statements_for(self._reader, self._dsn.database, self._layout):
+                self.command(statement)
+        except StoreAsks as error:
+            sys.stderr.write(
+                f"sinks/clickhouse: the reader {self._reader.user!r} was not created: {error}. Create it by hand, or "
+                "let the sink's user do it (GRANT CREATE USER ON *.*, and SELECT on its database WITH GRANT OPTION)\n"
+            )
 
     def _missing(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> str:
         types = self._types_of(table)
@@ -133,7 +162,7 @@ class ServerStore(Store):
                 interface="https" if dsn.secure else "http",
                 username=dsn.user,
                 password=dsn.password,
-                settings=dict(dsn.settings),
+                settings=(ON_CLUSTER if self._layout.cluster else {}) | dsn.settings,
                 connect_timeout=math.ceil(patience.connect_seconds),
                 send_receive_timeout=math.ceil(patience.answer_seconds),
                 query_retries=0,
@@ -143,7 +172,7 @@ class ServerStore(Store):
                 show_clickhouse_errors="scrub",
                 **options,
             )
-        client.database = dsn.database  # not before: it may not be there yet
+        client.database = dsn.database  # not before: what the driver asks first needs none
         self._check_version(str(client.server_version))
         return client
 

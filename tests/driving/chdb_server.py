@@ -2,7 +2,8 @@
 
 Every statement and every insert is executed by the engine. Of the interface it has what clients of a server use:
 statement in URL and body, users, database, parameters and settings of the request, compressed bodies, `FORMAT`, error
-codes in header and body, TLS. What chDB cannot do a server can: users and clusters; those say so with its own errors.
+codes in header and body, TLS. What chDB cannot do a server can: to make users and to spread statements over a cluster;
+those say so with its own errors.
 It prints its port, and serves until it is killed.
 """
 
@@ -36,6 +37,7 @@ OF_HTTP = frozenset(
 PARAMETER = "param_"
 BRINGS_DATA = re.compile(rb"\A\s*INSERT\b.*?\bFORMAT\s+(\w+)[ \t]*\r?\n", re.DOTALL | re.IGNORECASE)
 INPUT = re.compile(r"\binput\(('(?:[^'\\]|\\.)*')\)")
+DEFAULT, ACCESS_DENIED = "default", 497
 CODE = re.compile(r"Code: (\d+)\.")
 STATUS = {47: 404, 60: 404, 81: 404, 62: 400, 36: 400, 6: 400, 27: 400, 516: 403, 194: 401, 497: 403}
 VERSION = re.compile(rb"^\d+\.\d+\.\d+\.\d+\t")
@@ -62,20 +64,28 @@ class Asked(NamedTuple):
 class Engine:
     """One connection to chDB; asked by one thread at a time."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, config: str) -> None:
         chdb: Any = import_module("chdb")
-        self._connection: Any = chdb.connect(path)
+        self._connection: Any = chdb.connect(f"{path}?config-file={config}" if config else path)
 
     def ask(self, asked: Asked) -> bytes:
         """Execute under the request's database and settings, which do not outlast it; raises Wrong."""
         try:
-            self._run(f"USE {_quoted(asked.database)}")
+            self._use(asked.database)
             for name, value in asked.settings.items():
                 self._run(f"SET {_quoted(name)} = {_literal(value)}")
             return self._execute(asked)
         finally:
             for name in asked.settings:
                 self._connection.query(f"SET {_quoted(name)} = DEFAULT") if name.isidentifier() else None
+
+    def _use(self, database: str) -> None:
+        """Take a database; that of who names none is not asked about rights, as on a server."""
+        try:
+            self._run(f"USE {_quoted(database or DEFAULT)}")
+        except Wrong as wrong:
+            if database or wrong.code != ACCESS_DENIED:
+                raise
 
     def _execute(self, asked: Asked) -> bytes:
         brings = BRINGS_DATA.match(asked.body)
@@ -106,12 +116,12 @@ def _from_file(statement: str, path: str, kind: str) -> str:
 class Server:
     """The interface. `users` are names with their passwords; `version` is said instead of the engine's, if any."""
 
-    def __init__(self, path: str, users: dict[str, str], version: str = "") -> None:
+    def __init__(self, path: str, users: dict[str, str], config: str = "", version: str = "") -> None:
         self._users = users
         self._version = version
         self._free: asyncio.Queue[Engine] = asyncio.Queue()
         for _ in range(CONNECTIONS):
-            self._free.put_nowait(Engine(path))
+            self._free.put_nowait(Engine(path, config))
 
     def app(self) -> web.Application:
         """Make the application."""
@@ -152,7 +162,7 @@ async def _asked(request: web.Request) -> Asked:
         body = options["query"].encode() + (b"\n" + body if body else b"")
     return Asked(
         body=body,
-        database=options.get("database", "default"),
+        database=options.get("database", ""),
         format=options.get("default_format", "TabSeparated"),
         parameters={
             name.removeprefix(PARAMETER): value for name, value in options.items() if name.startswith(PARAMETER)
@@ -200,7 +210,7 @@ def _literal(text: str) -> str:
 
 async def _serve(arguments: argparse.Namespace) -> None:
     users = dict(one.split(":", 1) for one in arguments.user or ["default:"])
-    runner = web.AppRunner(Server(arguments.path, users, arguments.version).app(), access_log=None)
+    runner = web.AppRunner(Server(arguments.path, users, arguments.config, arguments.version).app(), access_log=None)
     await runner.setup()
     context = None
     if arguments.cert:
@@ -221,6 +231,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--user", action="append", help="name:password")
     parser.add_argument("--cert", help="a PEM file of certificate and key")
+    parser.add_argument("--config", default="", help="a configuration file of ClickHouse's: clusters, volumes, macros")
     parser.add_argument("--version", default="", help="what the server says it is")
     asyncio.run(_serve(parser.parse_args()))
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -22,6 +23,33 @@ IMAGE = "clickhouse/clickhouse-server:25.8"
 USER, PASSWORD = "tests", "p:a/s@s"  # of servers that live as long as the tests
 START_SECONDS = 60.0
 PROGRAM = Path(__file__).parent / "chdb_server.py"
+
+
+USERS = """<clickhouse>
+  <profiles><default>{profile}</default></profiles><quotas><default/></quotas>
+  <users><default>
+    <password/><networks><ip>::/0</ip></networks><profile>default</profile>{grants}
+  </default></users>
+</clickhouse>"""
+CONFIG = """<clickhouse>
+  <tcp_port>9000</tcp_port>
+  <user_directories><users_xml><path>{folder}/users.xml</path></users_xml></user_directories>
+  <macros><shard>1</shard><replica>a</replica></macros>
+  <remote_servers>
+    <one><shard><replica><host>127.0.0.1</host><port>9000</port></replica></shard></one>
+    <two>
+      <shard><replica><host>127.0.0.1</host><port>9000</port></replica></shard>
+      <shard><replica><host>127.0.0.2</host><port>9000</port></replica></shard>
+    </two>
+  </remote_servers>
+  <storage_configuration>
+    <disks><slow><path>{folder}/slow/</path></slow></disks>
+    <policies>
+      <tiered><volumes><default><disk>default</disk></default><cold><disk>slow</disk></cold></volumes></tiered>
+    </policies>
+  </storage_configuration>
+</clickhouse>"""
+"""Of the server over chDB: a cluster of one, one of two shards, and a policy that adds a cold volume to the default."""
 
 
 class NoServer(Exception):  # noqa: N818  # named by what it says
@@ -42,19 +70,25 @@ class Server(Protocol):
 
 
 class ChdbServer:
-    """The interface over chDB, in a process of its own on a port of its own."""
+    """The interface over chDB, in a process of its own on a port of its own.
+
+    `grants` are all the rights there are, where any are given; `profile` are settings as XML.
+    """
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, grants: Sequence[str] = (), profile: str = "") -> None:
         self._folder = folder
         self._options = options
+        self.let(grants, profile)
+        (folder / "config.xml").write_text(CONFIG.format(folder=folder))
         self.port = 0
         self.start()
 
     def start(self) -> None:
         """Start it, again on the port it had."""
         command = [sys.executable, str(PROGRAM), str(self._folder / "store"), "--port", str(self.port)]
+        command += ["--config", str(self._folder / "config.xml")]
         command += ["--user", f"{USER}:{PASSWORD}", *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         assert self._process.stdout is not None
@@ -62,6 +96,12 @@ class ChdbServer:
         if not said:
             raise RuntimeError(f"the server over chDB ended at once ({self._process.wait(10)})")
         self.port = int(said)
+
+    def let(self, grants: Sequence[str] = (), profile: str = "") -> None:
+        """Write down what its user may from its next start on."""
+        queries = "".join(f"<query>GRANT {grant}</query>" for grant in grants)
+        written = USERS.format(profile=profile, grants=f"<grants>{queries}</grants>" if queries else "")
+        (self._folder / "users.xml").write_text(written)
 
     def kill(self) -> None:
         """Kill it as the kernel would."""
