@@ -118,7 +118,9 @@ class Assembly:
             from collector.normalise.traces import TraceBounds
 
             bounds = TraceBounds(in_memory_bytes=self._part(self._memory.traces), trace_bytes=self._memory.trace)
-            yield Normaliser.group, partial(Normaliser, self._settings.bus.repeat_window_seconds, bounds=bounds)
+            window = self._settings.bus.repeat_window_seconds
+            make = partial(Normaliser, window, bounds=bounds, partitions=self.bus.partitions)
+            yield Normaliser.group, make
 
     def _processors(self) -> Iterator[tuple[str, MakeStage]]:
         if not any(self._runs_processor(name) for name in self._settings.processors):
@@ -173,7 +175,8 @@ class Assembly:
                 sink = self._settings.sinks[name]
                 window = self._settings.bus.repeat_window_seconds
                 opened = partial(open_store, self._settings, self._memory.store)
-                make = partial(ClickHouseSink, opened, sink.max_rows, sink.flush_seconds, window, layout(sink).days)
+                limits = (sink.max_rows, sink.flush_seconds, window, layout(sink).days)
+                make = partial(ClickHouseSink, opened, *limits, partitions=self.bus.partitions)
                 yield ClickHouseSink.group, make
 
     def _healing(self) -> Iterator[tuple[str, MakeStage]]:

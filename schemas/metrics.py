@@ -85,6 +85,9 @@ BUS_CLOCK_AHEAD = Gauge(
 REPEATS = CollectorCounter(
     "tracemend_repeated_records", "Records dropped because the same bytes came before", ["stage"]
 )
+MISROUTED = CollectorCounter(
+    "tracemend_misrouted_records", "Records another program put into the wrong partition, published again", ["topic"]
+)
 DEAD_LETTERS_TOTAL = CollectorCounter(
     "tracemend_dead_letters", "Records put on the dead-letter topic", ["stage", "error"]
 )

@@ -13,8 +13,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from collector.bus.protocol import Batch, Handled, State, is_part
+from collector.bus.protocol import Batch, Handled, Record, State, is_part
 from collector.bus.repeats import Repeats
+from collector.misrouted import in_one_partition, is_misrouted
 from schemas import topics
 from schemas.metrics import ROWS_INSERTED, SEND_FAILED_SPANS, SENT_LOGS, SENT_SPANS, STORE_BROKEN_PARTS
 from sinks.batch_rows import BatchRows
@@ -54,6 +55,7 @@ class ClickHouseSink:
         flush_seconds: float = 0.2,
         repeat_window_seconds: float = 600,
         kept_days: int = RETENTION_DAYS,
+        partitions: Callable[[str], int] = in_one_partition,
     ) -> None:
         self._kept_days = kept_days
         self.max_records = max_rows
@@ -62,6 +64,7 @@ class ClickHouseSink:
         self._store: Store | None = None
         self._repeats = Repeats(self.group, repeat_window_seconds)
         self._circuit = Circuit(self.group)
+        self._partitions = partitions
 
     def restore(self, state: State) -> None:
         """Start from the committed state, on a connection of its own; raises StoreAway for a server that is."""
@@ -75,6 +78,10 @@ class ClickHouseSink:
         if store is None:
             raise RuntimeError("deliver was called before restore")
         return self._circuit.run(lambda: self._write(store, batch, token, again), store.ping)
+
+    def _comes_again(self, record: Record) -> bool:
+        """Say whether the normaliser publishes a record once more, because it stands where it does not belong."""
+        return is_misrouted(record, self._partitions(record.topic))
 
     def close(self) -> None:
         """Let go of the store; `restore` opens it again."""
@@ -93,7 +100,7 @@ class ClickHouseSink:
         self._store = store
 
     def _write(self, store: Store, batch: Batch, token: str, again: bool) -> Handled:
-        sent = [record for record in batch.records if record.topic in REPEATABLE]
+        sent = [record for record in batch.records if record.topic in REPEATABLE and not self._comes_again(record)]
         fresh, changes = self._repeats.fresh(sent, batch.now_ns)
         rows = BatchRows(self.group, self._kept_days)
         for record in (*fresh, *(record for record in batch.records if record.topic not in REPEATABLE)):

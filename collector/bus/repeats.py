@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import xxhash
 
-from collector.bus.protocol import Record, State, StateChange
+from collector.bus.protocol import Headers, Record, State, StateChange
 from schemas.keys import DEFAULT_TENANT
 from schemas.metrics import REPEATS
 from schemas.topics import CONTENT_HASH_HEADER, TENANT_HEADER
@@ -62,12 +62,12 @@ class Repeats:
 
 def _key(record: Record) -> str:
     content = record.headers.get(CONTENT_HASH_HEADER)
-    digest = content.decode("ascii", "replace") if content else content_hash(record)
+    digest = content.decode("ascii", "replace") if content else hash_of(record.headers, record.value)
     return f"{record.topic}/{record.partition}/{digest}"
 
 
-def content_hash(record: Record) -> str:
-    """Hash tenant and value, as the receiver does; for records that somebody else wrote."""
-    hashed = xxhash.xxh3_64(record.headers.get(TENANT_HEADER, DEFAULT_TENANT.encode()))
-    hashed.update(record.value)
+def hash_of(headers: Headers, value: bytes) -> str:
+    """Hash tenant and value, as the receiver does: 16 hex digits; for records that somebody else wrote."""
+    hashed = xxhash.xxh3_64(headers.get(TENANT_HEADER, DEFAULT_TENANT.encode()))
+    hashed.update(value)
     return hashed.hexdigest()

@@ -6,7 +6,7 @@ One stage; what spans wait for is its committed state. Repeats of a request are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Outgoing, Record, State
 from collector.bus.repeats import Repeats
+from collector.misrouted import in_one_partition, is_misrouted, routed
 from collector.normalise.attributes import SpanView, attributes
 from collector.normalise.dialects.recognise import speaks_of_agents
 from collector.normalise.inherit import effective
@@ -27,8 +28,9 @@ from collector.normalise.relatives import Relatives
 from collector.normalise.sources import STATE_KEYS
 from collector.normalise.trace_state import Kin, TraceState
 from collector.normalise.traces import TraceBounds, Traces
+from collector.protobuf_wire import WireError
 from schemas.keys import DEFAULT_TENANT, join_key
-from schemas.metrics import STAGE_RECORDS, STEPS, STEPS_RETRACTED, STEPS_REVISED
+from schemas.metrics import MISROUTED, STAGE_RECORDS, STEPS, STEPS_RETRACTED, STEPS_REVISED
 from schemas.step import Step
 from schemas.steps_codec import encode_step, join_steps
 from schemas.topics import AGENT_STEPS, OTLP_LOGS, OTLP_SPANS, RUN_LINKS, TENANT_HEADER
@@ -69,10 +71,12 @@ class Normaliser:
         repeat_window_seconds: float = 600,
         state_keys: Sequence[str] = STATE_KEYS,
         bounds: TraceBounds = TraceBounds(),  # noqa: B008  # it cannot change
+        partitions: Callable[[str], int] = in_one_partition,
     ) -> None:
         self._repeats = Repeats(self.group, repeat_window_seconds)
         self._state_keys = tuple(state_keys)
         self._traces = Traces(bounds)
+        self._partitions = partitions
         self._counted: Counter[tuple[bool, bool, str, str]] = Counter()
 
     def restore(self, state: State) -> None:
@@ -89,8 +93,11 @@ class Normaliser:
         links: dict[str, set[tuple[str, str, str]]] = {}
         for record in fresh:
             try:
-                self._take_in(record, state, work, links)
-            except DecodeError as error:
+                if is_misrouted(record, self._partitions(record.topic)):
+                    outputs += self._put_right(record)
+                else:
+                    self._take_in(record, state, work, links)
+            except (DecodeError, WireError) as error:
                 outputs.append(dead_letter(record, error, self.group))
         for one in work.values():
             one.trace.last_seen_ns = batch.now_ns
@@ -101,6 +108,11 @@ class Normaliser:
         self._traces.trim()
         self._count()
         return Handled(outputs, changes)
+
+    def _put_right(self, record: Record) -> Sequence[Outgoing]:
+        """Publish a record once more, where what it holds belongs."""
+        MISROUTED.labels(topic=record.topic).inc()
+        return routed(record, self._partitions(record.topic))
 
     # --- taking in ---
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-import xxhash
 from google.protobuf.message import DecodeError
 
 from collector.admission import NEVER, SHARE, Admission, Hold, Overload
 from collector.bus.protocol import Bus, BusUnavailable, Outgoing, RecordTooLarge
+from collector.bus.repeats import hash_of
 from collector.protobuf_wire import WireError, field
 from collector.receivers.signals import Checked, Signal
 from collector.receivers.tiny_parts import made_of_tiny_parts
@@ -178,7 +178,7 @@ class Intake:
         if not found.parts:
             return
         records = [
-            Outgoing(signal.topic, part.key, part.value, _headers(tenant, part.value), part.partition)
+            Outgoing(signal.topic, part.key, part.value, record_headers(tenant, part.value), part.partition)
             for part in found.parts
         ]
         try:
@@ -209,10 +209,8 @@ class Intake:
         return Accepted(accepted, rejected, "; ".join(reasons))
 
 
-def _headers(tenant: str, value: bytes) -> dict[str, bytes]:
-    content = xxhash.xxh3_64(tenant.encode())
-    content.update(value)
-    headers = {CONTENT_HASH_HEADER: content.hexdigest().encode()}
-    if tenant != DEFAULT_TENANT:
-        headers[TENANT_HEADER] = tenant.encode()
+def record_headers(tenant: str, value: bytes) -> dict[str, bytes]:
+    """Give the headers of a record that a receiver writes."""
+    headers = {} if tenant == DEFAULT_TENANT else {TENANT_HEADER: tenant.encode()}
+    headers[CONTENT_HASH_HEADER] = hash_of(headers, value).encode()
     return headers

@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from collector.item_keys import log_keys, trace_keys
 from schemas.metrics import (
     ACCEPTED_LOGS,
     ACCEPTED_POINTS,
@@ -27,8 +28,7 @@ from schemas.metrics import (
 )
 from schemas.topics import OTLP_LOGS, OTLP_METRICS, OTLP_SPANS
 
-NO_TRACE, NO_SPAN = bytes(16), bytes(8)
-SESSION_KEYS = frozenset({"session.id", "gen_ai.conversation.id"})
+NO_SPAN = bytes(8)
 INVALID_IDS = "a span needs a trace id of 16 bytes and a span id of 8, not all zero"
 
 
@@ -64,9 +64,7 @@ class Signal(NamedTuple):
 def check_spans(request: Any) -> Checked:
     """Key spans by trace id; those without proper ids are rejected. Ids are looked at together: spans are many."""
     spans = [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
-    trace_ids, span_ids = [span.trace_id for span in spans], [span.span_id for span in spans]
-    names = {trace_id: _trace_key(trace_id) for trace_id in set(trace_ids)}
-    keys = [names[trace_id] for trace_id in trace_ids]
+    keys, span_ids = trace_keys([span.trace_id for span in spans]), [span.span_id for span in spans]
     if NO_SPAN in span_ids or not set(map(len, span_ids)) <= {len(NO_SPAN)}:
         proper = [len(span_id) == len(NO_SPAN) and span_id != NO_SPAN for span_id in span_ids]
         keys = [key if is_proper else None for key, is_proper in zip(keys, proper, strict=True)]
@@ -74,28 +72,10 @@ def check_spans(request: Any) -> Checked:
     return Checked(keys, len(keys) - rejected, rejected, INVALID_IDS if rejected else "")
 
 
-def _trace_key(trace_id: bytes) -> str | None:
-    return trace_id.hex() if len(trace_id) == len(NO_TRACE) and trace_id != NO_TRACE else None
-
-
 def check_logs(request: Any) -> Checked:
     """Key log records by trace id, else by session; all of them can be stored."""
-    keys: list[str] = []
-    for resource in request.resource_logs:
-        session = _session(resource.resource.attributes)
-        keys += [_log_key(record) or session for scope in resource.scope_logs for record in scope.log_records]
+    keys = log_keys(request)
     return Checked(keys, len(keys))
-
-
-def _log_key(record: Any) -> str:
-    trace_id = record.trace_id
-    if len(trace_id) == 16 and trace_id != NO_TRACE:
-        return str(trace_id.hex())
-    return _session(record.attributes)
-
-
-def _session(attributes: Iterable[Any]) -> str:
-    return next((str(one.value.string_value) for one in attributes if one.key in SESSION_KEYS), "")
 
 
 def check_metrics(request: Any) -> Checked:

@@ -16,7 +16,7 @@ import pytest
 
 SOURCES = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tracemend-tests"
-STEP_SECONDS = 300
+STEP_SECONDS = 900
 """How long fetching or compiling may take before the test is skipped."""
 
 Command = Sequence[str]

@@ -21,6 +21,10 @@ RETRY = {"initial_interval": "10ms", "max_interval": "100ms", "randomization_fac
 """Waits that are short beside the retry delay that our doors ask for."""
 
 
+Parts = Mapping[str, Any]
+"""The configuration of one exporter or receiver."""
+
+
 class Collector:
     """The process, what it is sent through, and what it logs."""
 
@@ -54,11 +58,16 @@ class Collector:
 
 
 @contextmanager
-def collector(folder: Path, exporters: Mapping[str, Mapping[str, Any]]) -> Iterator[Collector]:
-    """Run one with exporters as its configuration names them, its queues and retries on, as they are by default."""
+def collector(
+    folder: Path, exporters: Mapping[str, Parts], receivers: Mapping[str, Parts] | None = None
+) -> Iterator[Collector]:
+    """Run one with exporters as its configuration names them, its queues and retries on, as they are by default.
+
+    `receivers` are those beside its OTLP door.
+    """
     endpoint = f"127.0.0.1:{_free_port()}"
     config, log = folder / "otelcol.yaml", folder / "otelcol.log"
-    config.write_text(json.dumps(_configuration(endpoint, exporters)))  # JSON is YAML
+    config.write_text(json.dumps(_configuration(endpoint, exporters, receivers or {})))  # JSON is YAML
     command = [*PROGRAMS["otelcol"].run, "--config", f"file:{config}"]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=built("otelcol"), stdout=out, stderr=out)
@@ -71,10 +80,11 @@ def collector(folder: Path, exporters: Mapping[str, Mapping[str, Any]]) -> Itera
         process.wait()
 
 
-def _configuration(endpoint: str, exporters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    pipeline = {"receivers": ["otlp"], "exporters": list(exporters)}
+def _configuration(endpoint: str, exporters: Mapping[str, Parts], receivers: Mapping[str, Parts]) -> dict[str, Any]:
+    pipeline = {"receivers": ["otlp", *receivers], "exporters": list(exporters)}
+    door = {"protocols": {"grpc": {"endpoint": endpoint, "max_recv_msg_size_mib": 64}}}
     return {
-        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": endpoint, "max_recv_msg_size_mib": 64}}}},
+        "receivers": {"otlp": door, **receivers},
         "exporters": {name: {**one, "retry_on_failure": RETRY} for name, one in exporters.items()},
         "service": {
             "telemetry": {"metrics": {"level": "none"}, "logs": {"encoding": "json"}},

@@ -17,7 +17,7 @@ from open_doors import OpenDoors, request
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from refusals import Refusals
 
-pytestmark = [pytest.mark.exporters, pytest.mark.timeout(660)]
+pytestmark = [pytest.mark.exporters, pytest.mark.timeout(1800)]
 
 RECORDED = sorted((Path(__file__).parents[1] / "captures" / "recorded").glob("*/*traces*.binpb"))
 COMPRESSIONS = ("none", "gzip", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4")

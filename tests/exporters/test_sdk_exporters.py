@@ -19,7 +19,7 @@ from collector.receivers.api_keys import ApiKey, hash_of, new_key
 from collector.receivers.intake import NoKey
 from schemas.topics import TENANT_HEADER
 
-pytestmark = [pytest.mark.exporters, pytest.mark.timeout(660)]
+pytestmark = [pytest.mark.exporters, pytest.mark.timeout(1800)]
 
 TRACES = 7
 RUN_SECONDS = 60
