@@ -11,6 +11,7 @@ from normaliser_drive import NormaliserDrive
 
 from collector.normalise import relatives, trace_state
 from collector.normalise.trace_state import Kin, TraceState
+from collector.normalise.traces import EXPANSION, TraceBounds
 from schemas.metrics import NORMALISER_EVICTED
 from schemas.step import Step
 
@@ -75,10 +76,10 @@ def test_a_deep_chain_that_comes_child_first_is_gone_through_once(monkeypatch: p
     assert looked_at < 12 * depth
 
 
-def test_a_trace_takes_no_more_than_its_bytes_and_what_goes_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_state, "TRACE_BYTES", 100_000)
+def test_a_trace_takes_no_more_than_its_bytes_and_what_goes_is_counted() -> None:
     counter = NORMALISER_EVICTED.labels(what="step", reason="bytes")
-    before, drive = counter._value.get(), NormaliserDrive()
+    bounds = TraceBounds(trace_bytes=EXPANSION * 100_000)
+    before, drive = counter._value.get(), NormaliserDrive(bounds=bounds)
     for number in range(2, 60):
         result = {"gen_ai.tool.call.result": f"{number}" + "x" * 7_000}
         drive.send(span(number, "f", {**TOOL, **result}, parent=1))
