@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from collector.normalise.second_reports import WITHIN, reports_of
-from collector.normalise.trace_state import Kin, TraceState
+from collector.normalise.second_reports import CROWD, WITHIN, calls_below, reports_of
+from collector.normalise.trace_state import KIN_SPANS, Kin, TraceState
 from schemas.step import AGENT, LLM
 
 INHERITED = ("conversation_id", "workflow", "user", "framework")
@@ -103,15 +103,28 @@ class Relatives:
 
     def _above(self, span_id: str) -> Iterable[str]:
         """List the calls above a span: whether they report what is below, and whose its usage is, may be other now."""
-        near = True
+        near = set(WITHIN)
         for above_id, above in self.trace.ancestors(span_id):
             kind = above.step.kind if above.step is not None else ""
             if kind in WITHIN:
                 yield above_id
-                if kind == LLM and near:
-                    # Whether the calls below a model span are its reports depends on how many there are.
-                    yield from self.trace.descendants(above_id)
-            near = near and (not kind or kind in WITHIN[LLM])
+                if kind in near:
+                    yield from self._below_call(above_id, kind)
+            if kind:
+                near = {call for call in near if kind in WITHIN[call]}
+
+    def _below_call(self, span_id: str, kind: str) -> Iterable[str]:
+        """List the calls below one whose being its reports may have changed.
+
+        Whether that below a model call is its report depends on how many there are; in a crowd none is any more.
+        """
+        if span_id in self.trace.crowded:
+            return ()
+        found, looked_at = calls_below(self.trace, span_id, kind, KIN_SPANS)
+        if looked_at > CROWD:
+            self.trace.crowded.add(span_id)
+            return found
+        return found if kind == LLM else ()
 
     def _same_calls(self, span_id: str) -> Iterable[str]:
         """List the spans that tell of the same calls."""

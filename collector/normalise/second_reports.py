@@ -9,6 +9,9 @@ from schemas.step import LLM, OTHER, STEP, TOOL, Step
 
 MOST = 64
 """Reports of one call looked at."""
+CROWD = 256
+"""Spans looked at below one for reports of it; where there are more it has none, so that a span costs no more for its
+siblings. An instrument reports a call again within a few spans of it."""
 WITHIN = {LLM: (OTHER,), TOOL: (OTHER, STEP)}
 """Kinds that may stand between two reports of one call, by the kind of call."""
 
@@ -56,21 +59,28 @@ def _outer(trace: TraceState, span_id: str, step: Step) -> str | None:
 
 def _inner(trace: TraceState, span_id: str, step: Step) -> Sequence[str]:
     """List the reports right below a span; several model calls below one are calls of their own, not its reports."""
-    found, below, seen = [], list(trace.children.get(span_id, ())), {span_id}
-    while below:
+    if span_id in trace.crowded:
+        return ()
+    found, looked_at = calls_below(trace, span_id, step.kind, CROWD)
+    if looked_at > CROWD or (step.kind == LLM and len(found) > 1):
+        return ()
+    return [one for one in found if (inner := trace.kin[one].step) is not None and _same_call(step, inner)]
+
+
+def calls_below(trace: TraceState, span_id: str, call: str, most: int) -> tuple[list[str], int]:
+    """List the calls of a kind right below a span, and how many spans were looked at; ends after `most` of them."""
+    found, below, seen = list[str](), list(trace.children.get(span_id, ())), {span_id}
+    while below and len(seen) <= most + 1:
         one = below.pop()
         if one in seen:
             continue
         seen.add(one)
-        kin = trace.kin.get(one)
-        kind = _kind(kin)
-        if kind == step.kind:
+        kind = _kind(trace.kin.get(one))
+        if kind == call:
             found.append(one)
-        elif not kind or kind in WITHIN[step.kind]:
+        elif not kind or kind in WITHIN[call]:
             below += trace.children.get(one, ())
-    if step.kind == LLM and len(found) > 1:
-        return ()
-    return [one for one in found if (inner := trace.kin[one].step) is not None and _same_call(step, inner)]
+    return found, len(seen) - 1
 
 
 def _same_call(outer: Step, inner: Step) -> bool:

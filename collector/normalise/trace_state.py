@@ -53,6 +53,8 @@ class TraceState:
         self.kin: OrderedDict[str, Kin] = OrderedDict()
         self.children: dict[str, dict[str, None]] = {}
         self.covered: set[str] = set()
+        self.crowded: set[str] = set()
+        """Calls found to have so many spans below that what is among them makes no difference to any other."""
         self.by_call: dict[str, list[str]] = {}
         self.by_response: dict[str, list[str]] = {}
         self.told: dict[str, dict[str, None]] = {}
@@ -159,6 +161,7 @@ class TraceState:
             self.size -= self.sizes.pop(span_id, 0)
             self.children.pop(span_id, None)
             self.covered.discard(span_id)
+            self.crowded.discard(span_id)
             self.waiting.pop(span_id, None)
             siblings = self.children.get(kin.parent)
             if siblings is not None:

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from normaliser_drive import NormaliserDrive
 
-from collector.normalise import relatives, trace_state
+from collector.normalise import inherit, relatives, second_reports, trace_state
 from collector.normalise.trace_state import Kin, TraceState
 from collector.normalise.traces import EXPANSION, TraceBounds
 from schemas.metrics import NORMALISER_EVICTED
 from schemas.step import Step
 
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "f"}
+MODEL_CALL = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 3}
 KINDS: tuple[dict[str, object], ...] = (
     {},
     {"session.id": "s"},
@@ -74,6 +75,48 @@ def test_a_deep_chain_that_comes_child_first_is_gone_through_once(monkeypatch: p
         drive.send(span(number, "f", {**TOOL, **named}, parent=number - 1))
     assert {step.conversation_id for step in drive.steps()} == {"c"}
     assert looked_at < 12 * depth
+
+
+@pytest.mark.parametrize("above", [MODEL_CALL, {**TOOL, "gen_ai.tool.call.arguments": "{}"}])
+def test_a_span_costs_no_more_for_the_siblings_it_has(
+    above: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched = 0
+    told = inherit.effective
+
+    def counted(known: relatives.Relatives, span_id: str) -> object:
+        nonlocal touched
+        touched += 1
+        return told(known, span_id)
+
+    monkeypatch.setattr("collector.normalise.normaliser.effective", counted)
+    monkeypatch.setattr(second_reports, "CROWD", 20)
+    monkeypatch.setattr(relatives, "CROWD", 20)
+    drive, siblings = NormaliserDrive(), 300
+    drive.send(span(1, "call", above))
+    for number in range(2, siblings):
+        drive.send(span(number, "call", above, parent=1))
+    assert len(drive.steps()) == siblings - 1
+    assert touched < 4 * siblings
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations(range(1, 12)), st.integers(0, 11), st.sampled_from(["model", "tool"]))
+def test_in_a_crowd_nothing_is_a_report_whatever_came_first(order: list[int], restart: int, kind: str) -> None:
+    attributes = MODEL_CALL if kind == "model" else {**TOOL, "gen_ai.tool.call.arguments": "{}"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(second_reports, "CROWD", 4)
+        patch.setattr(relatives, "CROWD", 4)
+        found = []
+        for numbers in (sorted(order), order):
+            drive = NormaliserDrive()
+            for at, number in enumerate(numbers):
+                if at == restart:
+                    drive.restart()
+                drive.send(span(number, "call", attributes, parent=0 if number == 1 else 1, scope=f"s{number % 2}"))
+            found.append([msgspec.structs.replace(step, revision=0) for step in drive.steps()])
+        assert found[0] == found[1]
+        assert len(found[0]) == len(order)
 
 
 def test_a_trace_takes_no_more_than_its_bytes_and_what_goes_is_counted() -> None:
