@@ -15,7 +15,7 @@ SOFT_SHARE = 0.8
 """Of the limit: from here on the doors refuse, so that what was taken already has room to be worked on."""
 FIRST_PROCESS_BYTES, PROCESS_BYTES, STORE_BYTES = 80 * MIB, 60 * MIB, 350 * MIB
 """What a process holds with nothing to do (measured), and what the embedded store's library adds to its own."""
-DOORS, BATCHES, TRACES, RUNS, STORE = 0.15, 0.25, 0.15, 0.12, 0.33
+DOORS, BATCHES, TRACES, RUNS, STORE = 0.12, 0.25, 0.13, 0.10, 0.40
 """How what is left is divided."""
 BATCHES_AT_A_TIME = 3
 """One each of the normaliser, the detectors and the sink."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from sinks.engine_memory import merge_in_little_memory
 from sinks.error_codes import Kind, kind_of
 from sinks.schema import apply_layout, apply_migrations
 from sinks.store_folder import make_store_folder_writable
@@ -86,13 +87,16 @@ class Store:
 
     def __init__(self, dsn: str, engine: Mapping[str, int] | None = None, layout: Layout | None = None) -> None:
         self._layout = layout or Layout()
-        self._client = _connect(dsn, engine or {})
+        self._engine = engine or {}
+        self._client = _connect(dsn, self._engine)
         self._types: dict[str, dict[str, str]] = {}
 
     def migrate(self) -> None:
         """Bring the store to the newest schema and to what is configured of it."""
         apply_migrations(self, self._layout)
         apply_layout(self, self._layout)
+        if self._engine:
+            merge_in_little_memory(self)
         self._drop_held()
 
     def broken_parts(self) -> dict[str, int]:

@@ -1,105 +1,113 @@
-"""Ten times what a machine can take, from several senders at once: what was taken, what refused, and the memory.
+"""Ten times what a machine can take, from several processes at once: what was taken, what refused, and the memory.
 
-`python tests/faults/flood.py --seconds 60 --limit-mib 1400` is the long form; it prints a summary.
+`python tests/faults/flood.py --seconds 60 --limit-mib 1400` is the long form; it prints a summary and exits with 1
+where something is not as it is to be. `--transport grpc`, `--unlike` (4 MB a request, nothing in it alike) and
+`--two-tenants` (one floods, the other sends a little at a steady pace) are its variants.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[1] / "driving"), str(Path(__file__).parents[2])]
 
+from flood_sender import OK, Order, Tally
 from pipeline_process import PipelineProcess
 
-SENDERS = 6
-SPANS_A_REQUEST, TEXT_BYTES = 1_000, 1_200
+from collector.receivers.api_keys import hash_of, new_key
+
+SENDERS = 4
 SAMPLE_SECONDS = 0.1
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MIB = 1 << 20
+CALM_SECONDS = 10.0
+"""How long after the last record was read the memory is looked at again."""
+FLOODS, MODEST = "floods", "modest"
+KEYS = {tenant: new_key() for tenant in (FLOODS, MODEST)}
+TENANTS = "extensions::api_keys::keys=" + json.dumps(
+    [{"tenant": tenant, "hash": hash_of(key)} for tenant, key in KEYS.items()]
+)
+MODEST_SPANS, MODEST_PACE = 50, 0.5
 
 
 class Flood:
-    """A running flood against one pipeline; `answers` counts them by status, `peak_bytes` is of all its processes."""
+    """A flood against one pipeline; `tallies` by sender, `peak_bytes` of all processes together."""
 
-    def __init__(self, pipeline: PipelineProcess, seconds: float) -> None:
+    def __init__(self, pipeline: PipelineProcess, orders: Sequence[Order]) -> None:
         self._pipeline = pipeline
-        self._until = time.monotonic() + seconds
-        self.answers: Counter[int] = Counter()
-        self.accepted_spans = 0
-        self.without_delay = 0
+        self._orders = orders
+        self.tallies: list[Tally] = []
         self.peak_bytes = 0
         self.at_peak: dict[str, int] = {}
-        self._guard = threading.Lock()
+        self._over = threading.Event()
 
     def run(self) -> None:
-        """Send until the time is over, watching the memory."""
-        senders = [threading.Thread(target=self._send, args=(number,)) for number in range(SENDERS)]
-        for sender in senders:
-            sender.start()
-        while any(sender.is_alive() for sender in senders):
-            self._look()
-            time.sleep(SAMPLE_SECONDS)
+        """Send until the time is over, watching the memory until `stop_watching`."""
+        threading.Thread(target=self._watch, daemon=True).start()
+        senders = [subprocess.Popen(_command(order), stdout=subprocess.PIPE) for order in self._orders]
+        self.tallies = [Tally(**json.loads(sender.communicate()[0])) for sender in senders]
 
-    def _look(self) -> None:
-        info = self._pipeline.info() or {}
-        pids = {"doors": info.get("pid", 0), **dict(info.get("processes", {}))}
-        held = {name: _resident(pid) for name, pid in pids.items()}
-        if sum(held.values()) > self.peak_bytes:
-            self.peak_bytes = sum(held.values())
-            self.at_peak = {name: size // MIB for name, size in held.items()}
+    def stop_watching(self) -> None:
+        """Look at the memory no more."""
+        self._over.set()
 
-    def _send(self, sender: int) -> None:
-        """Send as fast as it goes, and do not wait when told to: no proper client is as bad as that."""
-        connection = http.client.HTTPConnection((self._pipeline.info() or {})["http"], timeout=60)
-        number = sender << 32
-        while time.monotonic() < self._until:
-            number += 1
-            connection.request("POST", "/v1/traces", body(number), {"Content-Type": "application/x-protobuf"})
-            answer = connection.getresponse()
-            answer.read()
-            self._count(answer.status, answer.getheader("Retry-After"))
+    @property
+    def answers(self) -> Counter[str]:
+        """Count all answers."""
+        return sum((Counter(tally.answers) for tally in self.tallies), Counter())
 
-    def _count(self, status: int, retry_after: str | None) -> None:
-        with self._guard:
-            self.answers[status] += 1
-            self.accepted_spans += SPANS_A_REQUEST if status == 200 else 0
-            self.without_delay += status != 200 and not retry_after
+    @property
+    def accepted_spans(self) -> int:
+        """Count all spans that were taken."""
+        return sum(tally.accepted_spans for tally in self.tallies)
+
+    @property
+    def without_delay(self) -> int:
+        """Count the refusals that did not say when to come again."""
+        return sum(tally.without_delay for tally in self.tallies)
+
+    def _watch(self) -> None:
+        while not self._over.wait(SAMPLE_SECONDS):
+            held = held_bytes(self._pipeline)
+            if sum(held.values()) > self.peak_bytes:
+                self.peak_bytes = sum(held.values())
+                self.at_peak = {name: size // MIB for name, size in held.items()}
 
 
-def body(number: int) -> bytes:
-    """Make a request of about a megabyte, of one trace, unlike any other."""
-    request = ExportTraceServiceRequest()
-    scope = request.resource_spans.add().scope_spans.add()
-    text = f"{number} " + os.urandom(TEXT_BYTES // 2).hex()
-    now = time.time_ns()
-    for index in range(SPANS_A_REQUEST):
-        span = scope.spans.add(
-            trace_id=number.to_bytes(16, "big"),
-            span_id=(index + 1).to_bytes(8, "big"),
-            name="execute_tool search",
-            start_time_unix_nano=now + index,
-            end_time_unix_nano=now + index + 1,
-        )
-        for key, value in (("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.call.result", f"{index}{text}")):
-            span.attributes.add(key=key).value.string_value = value
-    return request.SerializeToString()
+def orders(pipeline: PipelineProcess, seconds: float, transport: str = "http", unlike: bool = False) -> list[Order]:
+    """Order a flood from several senders."""
+    door = (pipeline.info() or {})[transport]
+    size = 4_000 if unlike else 1_200
+    return [Order(door, seconds, number, transport, unlike=unlike, span_bytes=size) for number in range(SENDERS)]
 
 
-def resident_bytes(pipeline: PipelineProcess) -> int:
-    """Sum up what all processes of a pipeline hold."""
+def of_two_tenants(pipeline: PipelineProcess, seconds: float, transport: str = "http") -> list[Order]:
+    """Order a flood of one tenant, and of another one a little at a steady pace, which is the last order."""
+    flooding = orders(pipeline, seconds, transport)
+    for order in flooding:
+        order.key = KEYS[FLOODS]
+    door = (pipeline.info() or {})[transport]
+    pace = Order(door, seconds, SENDERS, transport, KEYS[MODEST], MODEST_SPANS, 1_000, unlike=True, pace=MODEST_PACE)
+    return [*flooding, pace]
+
+
+def held_bytes(pipeline: PipelineProcess) -> dict[str, int]:
+    """Read what each process of a pipeline holds."""
     info = pipeline.info() or {}
-    return sum(_resident(pid) for pid in {info.get("pid", 0), *dict(info.get("processes", {})).values()})
+    pids = {"doors": info.get("pid", 0), **dict(info.get("processes", {}))}
+    return {name: _resident(pid) for name, pid in pids.items()}
 
 
 def _resident(pid: int) -> int:
@@ -109,30 +117,65 @@ def _resident(pid: int) -> int:
         return 0
 
 
+def _command(order: Order) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("flood_sender.py")), json.dumps(asdict(order))]
+
+
 def main() -> int:
     """Flood a pipeline and print what came of it."""
-    parser = argparse.ArgumentParser(prog="python tests/faults/flood.py", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--limit-mib", type=int, default=1400)
-    options = parser.parse_args()
+    options = _options()
+    settings = [f"service::memory_limit_mib={options.limit_mib}", f"bus::embedded::max_bytes={options.bus_mib * MIB}"]
+    settings += [TENANTS] if options.two_tenants else []
     with tempfile.TemporaryDirectory() as folder:
-        pipeline = PipelineProcess(Path(folder) / "data", f"service::memory_limit_mib={options.limit_mib}").start()
+        pipeline = PipelineProcess(Path(folder) / "data", *settings).start()
         try:
-            before = resident_bytes(pipeline)
-            flood = Flood(pipeline, options.seconds)
+            before = sum(held_bytes(pipeline).values())
+            if options.two_tenants:
+                ordered = of_two_tenants(pipeline, options.seconds, options.transport)
+            else:
+                ordered = orders(pipeline, options.seconds, options.transport, options.unlike)
+            flood = Flood(pipeline, ordered)
             flood.run()
             begun = time.monotonic()
             pipeline.settle(1_800)
             drained = time.monotonic() - begun
+            flood.stop_watching()
             stored = pipeline.query("SELECT count(), uniqExact(TraceId, SpanId) FROM otel_traces").split("\t")
+            time.sleep(CALM_SECONDS)
+            after = sum(held_bytes(pipeline).values())
         finally:
             pipeline.kill_if_running()
-    print(f"memory before {before // MIB} MiB, peak {flood.peak_bytes // MIB} MiB of {options.limit_mib} MiB")
+    peak = flood.peak_bytes
+    print(f"memory before {before // MIB}, peak {peak // MIB}, afterwards {after // MIB} of {options.limit_mib} MiB")
     print(f"answers {dict(flood.answers)}, refusals without a delay {flood.without_delay}")
     print(f"accepted {flood.accepted_spans} spans, stored {stored[0]}, distinct {stored[1]}")
     print(f"drained in {drained:.0f} s; at the peak each process had {flood.at_peak} MiB")
+    if options.two_tenants:
+        print_waits(flood.tallies[-1])
     whole = [str(flood.accepted_spans)] * 2 == stored
-    return int(flood.peak_bytes > options.limit_mib * MIB or not whole or bool(flood.without_delay))
+    return int(peak > options.limit_mib * MIB or not whole or bool(flood.without_delay))
+
+
+def print_waits(tally: Tally) -> None:
+    """Print how long the one who did not flood waited."""
+    waits = sorted(tally.waits)
+    quantiles = ", ".join(f"{name} {waits[int(share * (len(waits) - 1))]:.3f} s" for name, share in QUANTILES)
+    refused = sum(count for code, count in tally.answers.items() if code not in OK)
+    print(f"at a pace: {len(waits)} requests, all taken, {refused} refusals; first try to acceptance {quantiles}")
+
+
+QUANTILES = (("median", 0.5), ("p99", 0.99), ("longest", 1.0))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python tests/faults/flood.py", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--limit-mib", type=int, default=1400)
+    parser.add_argument("--bus-mib", type=int, default=10_240, help="what may be unread (bus::embedded::max_bytes)")
+    parser.add_argument("--transport", choices=("http", "grpc"), default="http")
+    parser.add_argument("--unlike", action="store_true", help="4 MB a request, nothing in it alike")
+    parser.add_argument("--two-tenants", action="store_true", help="one floods, one sends a little at a steady pace")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sinks.engine_memory import engine_settings
+from sinks.engine_memory import MERGES, OTHERS, engine_settings, merge_in_little_memory
+from sinks.store import Store
 
 ASK = """
 import json, sys
@@ -34,3 +35,10 @@ def test_the_engine_takes_no_more_than_it_was_told(tmp_path: Path) -> None:
     told, refused = json.loads(done.stdout.splitlines()[-1])
     assert told == wanted
     assert refused
+
+
+def test_every_table_is_told_once_to_merge_column_by_column(store: Store) -> None:
+    merge_in_little_memory(store)
+    assert not list(store.query(OTHERS))
+    (row,) = store.query("SELECT create_table_query AS made FROM system.tables WHERE name = 'agent_steps'")
+    assert all(f"{name} = {value}" in row["made"] for name, value in MERGES.items())
