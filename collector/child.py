@@ -15,7 +15,7 @@ import sys
 
 from collector.assembly import Assembly
 from collector.process_link import DRAIN, Ask, Assignment, Link, Report
-from collector.process_memory import collect_rarely, use_few_arenas
+from collector.process_memory import collect_rarely, give_back_what_is_free, use_few_arenas
 from collector.program_metrics import own_families
 from collector.roles import Roles
 from collector.shutdown import Deadline
@@ -51,6 +51,7 @@ class Child:
             await self._tell()
             return 1
         collect_rarely()
+        give_back_what_is_free()
         self._report.ready = True
         reporting = asyncio.create_task(self._report_on())
         ask = await self._asked_to_drain()

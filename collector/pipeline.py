@@ -20,7 +20,7 @@ from collector.admission import resident_bytes
 from collector.assembly import Assembly
 from collector.http_api import Health, HttpApi
 from collector.memory_shares import shares
-from collector.process_memory import collect_rarely
+from collector.process_memory import collect_rarely, give_back_what_is_free
 from collector.process_plan import Part
 from collector.program_metrics import ProgramMetrics
 from collector.roles import Roles
@@ -69,6 +69,7 @@ class Pipeline:
             self.bus.retain_for(self._supervisor.groups())
         await self._start_servers()
         collect_rarely()
+        give_back_what_is_free()
         self._ready = True
         self._tell_where()
 
