@@ -24,9 +24,9 @@ def open_bus(settings: Settings, readers: Collection[str] | None = None, queue_b
     """
     bus = settings.bus
     if bus.kafka is not None:
-        from collector.bus.kafka import CLUSTER_DEFAULT, KafkaBus
+        from collector.bus.kafka import KafkaBus
 
-        return KafkaBus(connection_of(bus, bus.kafka), replication=bus.kafka.replication or CLUSTER_DEFAULT)
+        return KafkaBus(connection_of(bus, bus.kafka), replication=bus.kafka.replication)
     embedded = bus.embedded or EmbeddedBusSettings()
     folder = settings.service.data_dir / "bus"
     return EmbeddedBus(

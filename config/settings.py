@@ -122,7 +122,7 @@ class KafkaSaslSettings(Section):
 
 
 class KafkaBusSettings(Section):
-    """A Kafka cluster. `replication` 0 is the cluster's own default.
+    """A Kafka cluster. `replication` 0: 3 where there are as many brokers.
 
     `instance_id` names this process among its like (static membership): a restart within the session moves no tasks.
     """

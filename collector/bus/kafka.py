@@ -7,7 +7,7 @@ its own (`kafka_task.py`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 
 from collector.bus.clock import BusClock
@@ -29,15 +29,12 @@ from schemas.topics import TOPICS, Topic, changelog_of
 
 FRAMING_BYTES = 4096
 """What a record may take beside its value: key, headers, and what Kafka puts around it."""
-CLUSTER_DEFAULT = -1
 
 
 class KafkaBus:
     """A bus on a cluster whose topics are there. `replication` is for changelogs, which are made when first needed."""
 
-    def __init__(
-        self, connection: KafkaConnection, topics: Sequence[Topic] = TOPICS, replication: int = CLUSTER_DEFAULT
-    ) -> None:
+    def __init__(self, connection: KafkaConnection, topics: Sequence[Topic] = TOPICS, replication: int = 0) -> None:
         self._connection = connection
         self._replication = replication
         self._loop = LoopThread()
@@ -92,6 +89,11 @@ class KafkaBus:
     def max_record_bytes(self, topic: str) -> int:
         """Say how large the value of a record may be."""
         return self._limits[topic] - FRAMING_BYTES
+
+    def committed(self, group: str, topics: Sequence[str]) -> Mapping[Place, int]:
+        """Say where a group goes on, in the partitions where it has committed anything."""
+        found = self._loop.run(self._topics.committed(group, self._places(topics)))
+        return {place: one.offset for place, one in found.items()}
 
     def now_ns(self) -> int:
         """Bus time now."""

@@ -19,9 +19,11 @@ from collector.bus.protocol import BusUnavailable
 from schemas.topics import Topic
 
 Place = tuple[str, int]
-SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes", "message.timestamp.type")
+SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes", "message.timestamp.type", "min.insync.replicas")
 """What is said of each topic beside its partitions and replicas."""
 
+MOST_REPLICAS = 3
+"""How many replicas a topic has where the configuration does not say, and there are brokers for them."""
 ASK_SECONDS, ASK_AGAIN_SECONDS = 20.0, 0.05
 """How long a cluster that is still settling is asked again."""
 
@@ -41,13 +43,17 @@ class Committed(NamedTuple):
     append_ns: int
 
 
-def settings_of(topic: Topic) -> dict[str, str]:
-    """Give a topic's settings on Kafka. Append times are the broker's, so that they are one clock's."""
+def settings_of(topic: Topic, replication: int) -> dict[str, str]:
+    """Give a topic's settings on Kafka. Append times are the broker's, so that they are one clock's.
+
+    What is acknowledged is on all replicas but one at least: one broker may be away, and one more be lost.
+    """
     return {
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "retention.ms": "-1" if topic.compacted else str(topic.retention_seconds * 1000),
         "max.message.bytes": str(topic.max_message_bytes),
         "message.timestamp.type": "LogAppendTime",
+        "min.insync.replicas": str(max(1, replication - 1)),
     }
 
 
@@ -94,9 +100,12 @@ class KafkaTopics:
         }
 
     async def create(self, topics: Sequence[Topic], partitions: int, replication: int) -> Sequence[str]:
-        """Make topics; returns the names of those that were not there. `replication` -1 is the cluster's default."""
+        """Make topics; returns the names of those that were not there. `replication` 0: 3, or as many as may be."""
+        replicas = replication or await self._sensible_replication()
         new = [
-            NewTopic(self._connection.on_broker(topic.name), partitions, replication, topic_configs=settings_of(topic))
+            NewTopic(
+                self._connection.on_broker(topic.name), partitions, replicas, topic_configs=settings_of(topic, replicas)
+            )
             for topic in topics
         ]
         answer = await self._ask("creating topics", lambda admin: admin.create_topics(new))
@@ -109,6 +118,10 @@ class KafkaTopics:
                 raise BusUnavailable(f"the topic {name} cannot be created: {reason}")
         await self._until_there({topic.name for topic in topics})
         return made
+
+    async def _sensible_replication(self) -> int:
+        cluster = await self._ask("counting brokers", lambda admin: admin.describe_cluster())
+        return min(MOST_REPLICAS, len(cluster["brokers"]))
 
     async def _until_there(self, names: Collection[str]) -> None:
         """Wait until a broker that is asked knows topics that were just made."""

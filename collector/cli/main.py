@@ -32,6 +32,13 @@ bus_app = typer.Typer(
 )
 app.add_typer(bus_app, name="bus")
 
+topics_app = typer.Typer(
+    help="The topics of a Kafka bus: make them, see how they are, check them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(topics_app, name="topics")
+
 Config = Annotated[
     Optional[list[Path]],  # noqa: UP045  # typer reads this one
     typer.Option("--config", "-c", help="A YAML file merged over the built-in configuration; may be repeated."),
@@ -262,6 +269,35 @@ def bus_repair(config: Config = None, set_: Set = None, data_dir: DataDir = None
     _exit(_guarded(lambda: repair(config or [], set_ or [], data_dir, format_)))
 
 
+@topics_app.command(name="create")
+def topics_create(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
+    """Make the topics that are not there, then check all of them.
+
+    Example: tracemend topics create --set bus::kafka::brokers=broker:9092 --set bus::kafka::replication=3
+    """
+    from collector.cli.topics import create
+
+    _exit(_guarded(lambda: create(config or [], set_ or [], data_dir, format_)))
+
+
+@topics_app.command(name="describe")
+def topics_describe(
+    config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table"
+) -> None:
+    """Show how the topics are: partitions, replicas, what they keep and for how long."""
+    from collector.cli.topics import describe
+
+    _exit(_guarded(lambda: describe(config or [], set_ or [], data_dir, format_)))
+
+
+@topics_app.command(name="check")
+def topics_check(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
+    """Check that the topics are as they have to be; exit status 1 where one is not, with the reason."""
+    from collector.cli.topics import check
+
+    _exit(_guarded(lambda: check(config or [], set_ or [], data_dir, format_)))
+
+
 @app.command()
 def demo(config: Config = None, set_: Set = None, data_dir: DataDir = None) -> None:
     """Replay recorded runs of real agents through a pipeline of its own, and show what it finds and mends."""
@@ -278,6 +314,7 @@ def _up(config: list[Path] | None, set_: list[str] | None, data_dir: Path | None
 
 def _guarded(command: Any) -> int:
     """Run a command; what a user can mend is told without a traceback."""
+    from collector.bus.protocol import BusError
     from collector.cli.configuration import print_problems
     from collector.cli.output import WrongUsage
     from config.problems import ConfigError
@@ -291,7 +328,7 @@ def _guarded(command: Any) -> int:
     except WrongUsage as error:
         sys.stderr.write(f"tracemend: {error}\n")
         return 2
-    except (StoreError, OSError) as error:
+    except (StoreError, BusError, OSError) as error:
         sys.stderr.write(f"tracemend: {error}\n")
         return 1
     except BrokenPipeError:

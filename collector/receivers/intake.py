@@ -169,10 +169,14 @@ class Intake:
             if not checked.counted and not any(checked.keys):
                 return checked, Split([], [])
             partitions = self._bus.partitions(signal.topic)
-            most, piece = self._max_record_bytes, self._piece_bytes
-            return checked, split(body, checked.keys, partitions, most, signal.by_key, piece)
+            most = self._most(signal)
+            return checked, split(body, checked.keys, partitions, most, signal.by_key, min(most, self._piece_bytes))
         except (DecodeError, WireError) as error:
             raise Malformed(f"not an OTLP {signal.name} request: {error}") from error
+
+    def _most(self, signal: Signal) -> int:
+        """Say how large a record may be: for us, and for the bus."""
+        return min(self._max_record_bytes, self._bus.max_record_bytes(signal.topic))
 
     async def _publish(self, signal: Signal, checked: Checked, found: Split, transport: str, tenant: str) -> None:
         if not found.parts:
@@ -199,9 +203,7 @@ class Intake:
         reasons = [checked.reason] if checked.reason else []
         if weighed:
             names = ", ".join(name for _, name in weighed[:NAMED_ITEMS])
-            reasons.append(
-                f"over {self._max_record_bytes} bytes: {names}{' ...' if len(weighed) > NAMED_ITEMS else ''}"
-            )
+            reasons.append(f"over {self._most(signal)} bytes: {names}{' ...' if len(weighed) > NAMED_ITEMS else ''}")
         labels = {"receiver": self._receiver, "transport": transport}
         signal.accepted.labels(**labels).inc(accepted)
         if rejected:

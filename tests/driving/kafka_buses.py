@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from collector.bus.kafka import KafkaBus
 from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.kafka_topics import KafkaTopics
-from schemas.topics import TOPICS
+from schemas.topics import TOPICS, Topic
 
 
-def make_topics(connection: KafkaConnection, partitions: int = 1) -> None:
+def make_topics(connection: KafkaConnection, partitions: int = 1, wanted: Sequence[Topic] = TOPICS) -> None:
     """Make all topics under a connection's prefix."""
 
     async def make() -> None:
         topics = KafkaTopics(connection)
         await topics.start()
-        await topics.create(TOPICS, partitions, 1)
+        await topics.create(wanted, partitions, 1)
         await topics.close()
 
     asyncio.run(make())
