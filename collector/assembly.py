@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from collector.admission import Admission, resident_bytes
+from collector.judging import JUDGE, judge_stages
 from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
 from collector.opened_bus import open_bus
 from collector.receivers.api_keys import ApiKeys
@@ -32,8 +33,18 @@ if TYPE_CHECKING:
     Route = tuple[str, Callable[[web.Request], Any]]
 
 DETECTORS = "processors"
-DRAIN_ORDER = ("normaliser", DETECTORS, "spend", "healing_router", "healing", "policy_endpoint", "sinks/clickhouse")
-"""A span's way through the stages."""
+DRAIN_ORDER = (
+    "normaliser",
+    DETECTORS,
+    "spend",
+    "healing_router",
+    "healing",
+    "policy_endpoint",
+    "sinks/clickhouse",
+    "llm_judge",
+    "judge_budget",
+)
+"""A span's way through the stages. The judge comes last: it may wait for calls as long as there is time."""
 
 
 class Assembly:
@@ -151,11 +162,14 @@ class Assembly:
         budgets = self._budgets()
         if budgets is not None:
             yield SpendStage.group, partial(SpendStage, budgets, self.bus.now_ns)
+        if self._runs_processor(JUDGE):
+            config = self._settings.processors[JUDGE]
+            yield from judge_stages(config, models, self.bus.now_ns, self._memory.judge, self._tasks)
 
     def _detectors(self, models: PricedModels) -> list[AnyDetector]:
         from collector.components import detector_class
 
-        wanted = [name for name in self._enabled("processors") if self._runs_processor(name)]
+        wanted = [name for name in self._enabled("processors") if self._runs_processor(name) and name != JUDGE]
         return [detector_class(_kind(name))(self._settings.processors[name], models) for name in wanted]
 
     def _runs_processor(self, name: str) -> bool:

@@ -10,10 +10,12 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 import processors
+from collector.judging import JUDGE
 from collector.receivers.api_keys import ApiKeysConfig
 from collector.receivers.otlp_config import OtlpReceiverConfig
 from config.settings import ClickHouseHttpSettings, ClickHouseSinkSettings
 from processors.detector import AnyDetector, Detector
+from processors.judge_config import JudgeConfig
 
 
 class Component(NamedTuple):
@@ -48,6 +50,7 @@ def components() -> list[Component]:
     for name in detector_names():
         detector = detector_class(name)
         found.append(Component("processors", name, detector.Config, _first_line(detector)))
+    found.append(Component("processors", JUDGE, JudgeConfig, _first_line(JudgeConfig)))
     found.append(Component("sinks", "clickhouse", ClickHouseSinkSettings, _first_line(ClickHouseSinkSettings)))
     found.append(Component("extensions", "api_keys", ApiKeysConfig, _first_line(ApiKeysConfig)))
     found.append(

@@ -15,7 +15,7 @@ SOFT_SHARE = 0.8
 """Of the limit: from here on the doors refuse, so that what was taken already has room to be worked on."""
 FIRST_PROCESS_BYTES, PROCESS_BYTES, STORE_BYTES = 80 * MIB, 60 * MIB, 350 * MIB
 """What a process holds with nothing to do (measured), and what the embedded store's library adds to its own."""
-DOORS, BATCHES, TRACES, RUNS, STORE = 0.12, 0.25, 0.13, 0.10, 0.40
+DOORS, BATCHES, TRACES, RUNS, JUDGE, STORE = 0.12, 0.25, 0.12, 0.09, 0.02, 0.40
 """How what is left is divided."""
 BATCHES_AT_A_TIME = 3
 """One each of the normaliser, the detectors and the sink."""
@@ -26,7 +26,7 @@ SMALLEST_CACHE_BYTES = 16 * MIB
 SMALLEST_RECORD_BYTES, LARGEST_RECORD_BYTES = 4 * MIB, 64 * MIB
 SMALLEST_QUEUE_BYTES = 64 * MIB
 """What may wait for the bus's writer, whatever the limit: one request."""
-MOST_TRACES_BYTES, MOST_RUNS_BYTES = 512 * MIB, 256 * MIB
+MOST_TRACES_BYTES, MOST_RUNS_BYTES, MOST_JUDGE_BYTES = 512 * MIB, 256 * MIB, 64 * MIB
 """Caches are no larger than this where there is more: what they let go of is read again."""
 SMALLEST_STORE_BYTES = 160 * MIB
 """With less the embedded store cannot merge what it was given."""
@@ -40,8 +40,8 @@ class MemoryShares(NamedTuple):
     `programs`: what the processes take before anything comes. `doors`: requests being read and made durable, also while
     they wait for the bus's writer. `record`: a single span, since every stage has to hold it at once. `batch`: the
     records one stage works on at once. `traces`: what the normaliser keeps
-    of traces, of which `trace` for one. `runs`: what the detectors keep of runs. `store`: what the embedded store
-    allocates, merges included.
+    of traces, of which `trace` for one. `runs`: what the detectors keep of runs. `judge`: steps of runs that it may be
+    asked about. `store`: what the embedded store allocates, merges included.
     """
 
     programs: int
@@ -51,6 +51,7 @@ class MemoryShares(NamedTuple):
     traces: int
     trace: int
     runs: int
+    judge: int
     store: int
 
 
@@ -69,6 +70,7 @@ def shares(limit_bytes: int, processes: int = 1, embedded_store: bool = True) ->
         traces=traces,
         trace=min(traces // TRACE_PART, LARGEST_TRACE_BYTES),
         runs=_within(SMALLEST_CACHE_BYTES, int(left * RUNS), MOST_RUNS_BYTES),
+        judge=_within(MIB, int(left * JUDGE), MOST_JUDGE_BYTES),
         store=max(SMALLEST_STORE_BYTES, int(left * STORE)),
     )
 

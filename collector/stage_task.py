@@ -55,6 +55,11 @@ class StageTask:
         self._not_before = 0.0
         self._lag_shown = 0.0
 
+    @property
+    def busy(self) -> bool:
+        """Say whether the stage has something under way besides its batches, which stopping now would lose."""
+        return bool(getattr(self.stage, "busy", False))
+
     def begin(self) -> None:
         """Start from the committed state; a stage that may start without what it writes to looks for it later."""
         try:

@@ -84,7 +84,11 @@ class StageThread:
             while not self._stop.is_set():
                 finishing = self._finish.is_set()
                 self._turn(self._members)
-                if finishing and self.status == RUNNING and not any(task.behind for task in self._tasks.values()):
+                if (
+                    finishing
+                    and self.status == RUNNING
+                    and not any(task.behind or task.busy for task in self._tasks.values())
+                ):
                     break
             self.status = STOPPED
         except Fenced as error:

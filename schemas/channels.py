@@ -130,6 +130,14 @@ CHANNELS: tuple[Channel, ...] = (
         topics.USAGE, "usage", f"Tokens and money of one call, or what is taken back. {INTERNAL}", "tenant", MSGPACK
     ),
     Channel(
+        topics.JUDGE_BUDGET,
+        "judge_purse",
+        f"Money the LLM judge asks for before a call, and what it gives back after it. {INTERNAL}",
+        "tenant",
+        MSGPACK,
+    ),
+    Channel(topics.JUDGE_GRANTS, "judge_grant", f"Answers to those. {INTERNAL}", "tenant/run", MSGPACK),
+    Channel(
         topics.DEAD_LETTERS,
         "dead_letter",
         "Records that could not be handled, as they were, cut where they are too large. "

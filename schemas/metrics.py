@@ -124,6 +124,19 @@ DETECTION_SECONDS = Histogram(
     "tracemend_detection_seconds", "From a record's append to the detection it led to", ["detector"]
 )
 
+# --- the LLM judge ---
+JUDGE_CASES = Gauge("tracemend_judge_cases", "Grey findings that wait for a verdict")
+JUDGE_CALLS = CollectorCounter("tracemend_judge_calls", "Calls of the judge's models", ["model", "outcome"])
+JUDGE_RETRIES = CollectorCounter("tracemend_judge_retries", "Requests repeated after an error", ["reason"])
+JUDGE_COST = CollectorCounter("tracemend_judge_cost_usd", "What the judge's calls cost, in USD", ["model"])
+JUDGE_RULINGS = CollectorCounter("tracemend_judge_rulings", "What became of grey findings", ["ruling", "reason"])
+JUDGE_DISCARDED = CollectorCounter("tracemend_judge_discarded", "Answers of models that do not count", ["reason"])
+JUDGE_REMEMBERED = CollectorCounter("tracemend_judge_remembered", "Answers taken from earlier calls on the same text")
+JUDGE_REFUSED = CollectorCounter("tracemend_judge_refused", "Calls that a budget forbade", ["budget"])
+JUDGE_OVER_RESERVATION = CollectorCounter(
+    "tracemend_judge_over_reservation_usd", "What calls cost beyond what was set aside for them, in USD"
+)
+
 # --- sinks and healing ---
 ROWS_INSERTED = CollectorCounter("tracemend_sink_rows", "Rows in the store", ["table"])
 SPANS_OUT_OF_RANGE = CollectorCounter(

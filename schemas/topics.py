@@ -12,6 +12,8 @@ RUN_LINKS = "run_links"
 RUN_SUMMARIES = "run_summaries"
 ESCALATIONS = "escalations"
 USAGE = "usage"
+JUDGE_BUDGET = "judge_budget"
+JUDGE_GRANTS = "judge_grants"
 DETECTIONS = "detections"
 HEALING = "healing"
 APPROVALS = "approvals"
@@ -49,6 +51,8 @@ TOPICS: tuple[Topic, ...] = (
     Topic(RUN_SUMMARIES, 7 * DAY_SECONDS),
     Topic(ESCALATIONS, 3 * DAY_SECONDS),
     Topic(USAGE, 3 * DAY_SECONDS),
+    Topic(JUDGE_BUDGET, 3 * DAY_SECONDS),
+    Topic(JUDGE_GRANTS, 3 * DAY_SECONDS),
     Topic(DETECTIONS, 7 * DAY_SECONDS, public_json=True),
     Topic(HEALING, 7 * DAY_SECONDS, public_json=True),
     Topic(APPROVALS, 30 * DAY_SECONDS, public_json=True),
@@ -56,7 +60,17 @@ TOPICS: tuple[Topic, ...] = (
     Topic(POLICIES, 0, compacted=True, public_json=True),
     Topic(DEAD_LETTERS, 30 * DAY_SECONDS),
 )
-GROUPS = ("normaliser", "processors", "spend", "healing_router", "healing", "policy_endpoint", "sinks/clickhouse")
+GROUPS = (
+    "normaliser",
+    "processors",
+    "spend",
+    "llm_judge",
+    "judge_budget",
+    "healing_router",
+    "healing",
+    "policy_endpoint",
+    "sinks/clickhouse",
+)
 """The groups that read topics; each keeps its state on a changelog of its own where the bus is Kafka."""
 BY_NAME = {topic.name: topic for topic in TOPICS}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from collector.components import registry
 from collector.exposure import exposed_doors
+from collector.judging import unpriced_models
 from collector.stores import wrong_stores
 from config.problems import ConfigError
 from config.settings import Settings
@@ -18,7 +19,7 @@ from config.validation import validate
 def load_settings(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None) -> Settings:
     """Load settings; raises ConfigError with every problem."""
     extra = [f"service::data_dir={data_dir}"] if data_dir is not None else []
-    return validate(gather(config, [*set_, *extra]), registry(), exposed_doors, wrong_stores)
+    return validate(gather(config, [*set_, *extra]), registry(), exposed_doors, wrong_stores, unpriced_models)
 
 
 def print_problems(error: ConfigError) -> None:

@@ -1,0 +1,148 @@
+"""The LLM judge: a stage that has grey findings decided by a model, within hard budgets.
+
+A call is slow and costs money, a stage is quick and may be killed at any time. So a case goes in committed steps:
+its exhibit is chosen and money asked for; granted, it is marked as called; only when that mark is committed the call
+begins, in a thread of its own; what it brought is folded in by a later batch. A case that is found marked without a
+call under way was killed in between: its money counts as spent, and it is asked for once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from collector.bus.dead_letters import dead_letter
+from collector.bus.protocol import Batch, Handled, Record, State
+from processors.judge_calls import Calls, MessagesApi
+from processors.judge_cases import CALLING, GRANTED, Case, Docket
+from processors.judge_config import JudgeConfig
+from processors.judge_hearings import Hearings
+from processors.judge_prices import JudgePrices
+from processors.judge_reading import UnreadableFindingError, escalated, told_again
+from processors.judge_sentences import Sentences
+from processors.judge_sitting import Sitting
+from processors.judge_transcripts import Transcripts
+from schemas.judge import UnknownJudgeSchema, decode_grant
+from schemas.metrics import STAGE_RECORDS
+from schemas.topics import AGENT_STEPS, DETECTIONS, ESCALATIONS, JUDGE_GRANTS
+
+
+class LlmJudgeStage:
+    """A stage over `escalations`. What it decides on stands in its state; calls under way and transcripts do not.
+
+    `memory_bytes`: what it may keep of steps that it may be asked about.
+    """
+
+    group = "llm_judge"
+    topics: Sequence[str] = (AGENT_STEPS, ESCALATIONS, DETECTIONS, JUDGE_GRANTS)
+
+    def __init__(
+        self, config: JudgeConfig, prices: JudgePrices, api: MessagesApi, clock_ns: Callable[[], int], memory_bytes: int
+    ) -> None:
+        self._config = config
+        self._calls = Calls(api)
+        self._docket = Docket()
+        self._transcripts = Transcripts(memory_bytes)
+        self._sentences = Sentences(self._docket, clock_ns)
+        self._hearings = Hearings(config, prices, self._docket, self._transcripts, self._sentences, self._calls.knows)
+        self._to_start: dict[str, dict[str, Any]] = {}
+        self._folded: set[str] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Say whether calls are under way whose money would be lost by stopping now."""
+        return bool(self._to_start) or self._calls.any_left()
+
+    def restore(self, state: State) -> None:
+        """Start from the committed state. Calls go on: what they bring is folded in as if nothing had happened."""
+        self._to_start.clear()
+        self._folded.clear()
+        self._docket.restore(state)
+
+    def handle(self, batch: Batch, state: State) -> Handled:
+        """Read a batch, fold in what calls brought, and take every case as far as it goes."""
+        self._after_commit()
+        sitting = Sitting(batch.now_ns, state)
+        STAGE_RECORDS.labels(stage=self.group).inc(len(batch.records))
+        for record in batch.records:
+            self._read(record, sitting)
+        self._transcripts.trim()
+        self._fold(sitting)
+        for case in list(self._docket.cases.values()):
+            self._hearings.advance(case, sitting)
+        self._mark_calls()
+        return Handled(sitting.outputs, self._docket.changes(state, batch.now_ns))
+
+    # --- what comes in ---
+
+    def _read(self, record: Record, sitting: Sitting) -> None:
+        if record.topic == AGENT_STEPS:
+            self._transcripts.add(record)
+            return
+        try:
+            if record.topic == ESCALATIONS:
+                self._open(escalated(record), record.append_ns, sitting)
+            elif record.topic == DETECTIONS:
+                self._follow(told_again(record), sitting)
+            else:
+                self._hearings.granted(decode_grant(record.value), sitting)
+        except (UnreadableFindingError, UnknownJudgeSchema, msgspec.DecodeError) as error:
+            sitting.outputs.append(dead_letter(record, error, self.group))
+
+    def _open(self, document: dict[str, Any] | None, since_ns: int, sitting: Sitting) -> None:
+        if document is None:
+            return
+        told = orjson.dumps(document)
+        case = Case(document["tenant"], document["run_id"], document["id"], told, document["version"], since_ns)
+        known = self._docket.cases.get(case.key)
+        if known is not None:
+            self._tell(known, document)
+        elif len(self._docket.cases) >= self._config.max_cases:
+            sitting.outputs.extend(self._sentences.conclude(case, sitting.state, sitting.now_ns, "busy"))
+        else:
+            self._docket.put(case)
+
+    def _follow(self, document: dict[str, Any] | None, sitting: Sitting) -> None:
+        """Hear a detector tell of a detection again: cases judge the latest, rulings are laid over it."""
+        if document is None:
+            return
+        key = self._sentences.key_of(document)
+        case = self._docket.cases.get(key)
+        if case is not None:
+            self._tell(case, document)
+        sitting.outputs.extend(self._sentences.uphold(key, document, sitting.state, sitting.now_ns))
+
+    def _tell(self, case: Case, document: dict[str, Any]) -> None:
+        if document["version"] > case.version:
+            case.document, case.version = orjson.dumps(document), document["version"]
+            self._docket.put(case)
+
+    # --- calls ---
+
+    def _after_commit(self) -> None:
+        """Do what had to wait until the last batch was committed: forget what it folded in, begin what it marked."""
+        for name in self._folded:
+            self._calls.forget(name)
+        for name, request in self._to_start.items():
+            self._calls.start(name, request)
+        self._folded.clear()
+        self._to_start.clear()
+
+    def _fold(self, sitting: Sitting) -> None:
+        called = {case.reservation: case for case in self._docket.cases.values() if case.phase == CALLING}
+        for name, outcome in self._calls.ended().items():
+            self._folded.add(name)
+            if name in called:
+                self._hearings.take(called[name], outcome, sitting)
+
+    def _mark_calls(self) -> None:
+        """Mark cases as called while there is room; their calls begin when the marks are committed."""
+        room = self._config.concurrency - self._calls.under_way()
+        granted = [case for case in self._docket.cases.values() if case.phase == GRANTED]
+        for case in granted[: max(0, room)]:
+            case.phase = CALLING
+            self._docket.put(case)
+            self._to_start[case.reservation] = self._hearings.request(case)
