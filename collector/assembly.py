@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from processors.detector import AnyDetector
     from processors.model_catalogue import PricedModels
     from sinks.clickhouse_http import ClickHouseHttp
+    from sinks.store import Store
+    from sinks.store_watch import StoreWatch
 
     Route = tuple[str, Callable[[web.Request], Any]]
 
@@ -190,8 +192,21 @@ class Assembly:
                 window = self._settings.bus.repeat_window_seconds
                 opened = partial(open_store, self._settings, self._memory.store)
                 limits = (sink.max_rows, sink.flush_seconds, window, layout(sink).days)
-                make = partial(ClickHouseSink, opened, *limits, partitions=self.bus.partitions)
+                watch = self._watch(opened, sink.check_every_seconds, window, layout(sink).days)
+                make = partial(ClickHouseSink, opened, *limits, partitions=self.bus.partitions, watch=watch)
                 yield ClickHouseSink.group, make
+
+    def _watch(
+        self, opened: Callable[[], Store], every_seconds: float, window: float, kept_days: int
+    ) -> StoreWatch | None:
+        """Make what looks after the store; a server looks after its own."""
+        if not embeds_store(self._settings) or not isinstance(self.bus, EmbeddedBus):
+            return None
+        from sinks.clickhouse import ClickHouseSink
+        from sinks.replay import Replay
+        from sinks.store_watch import StoreWatch
+
+        return StoreWatch(opened, Replay(self.bus, ClickHouseSink.group, window, kept_days), every_seconds)
 
     def _healing(self) -> Iterator[tuple[str, MakeStage]]:
         healing = self._settings.healing

@@ -184,6 +184,8 @@ class ClickHouseSinkSettings(Section):
     dsn: SecretStr = SecretStr("")
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     flush_seconds: Seconds = 0.2
+    check_every_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 86_400
+    """How often every part of the embedded store is read and compared with its checksums; 0: never."""
     connect_timeout_seconds: Seconds = 5
     timeout_seconds: Seconds = 60
     cluster: str = ""

@@ -65,6 +65,15 @@ STORE_CIRCUIT_OPEN = Gauge(
     "tracemend_store_circuit_open", "Whether batches are kept back because the store does not answer", ["sink"]
 )
 
+STORE_RESCUED_ROWS = Gauge(
+    "tracemend_store_rescued_rows",
+    "Rows of damaged parts that are shown again, by where they were found",
+    ["table", "source"],
+)
+STORE_LOST_ROWS = Gauge(
+    "tracemend_store_lost_rows", "Rows of damaged parts that were found nowhere, at most; -1: nobody knows", ["table"]
+)
+
 # --- stages ---
 STAGE_RECORDS = CollectorCounter("tracemend_stage_records", "Records handled", ["stage"])
 STAGE_FAILURES = CollectorCounter(

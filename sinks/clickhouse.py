@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from collector.bus.protocol import Batch, Handled, Record, State, is_part
 from collector.bus.repeats import Repeats
@@ -42,6 +43,16 @@ TOPICS = (
 )
 
 
+class Watch(Protocol):
+    """What looks after the store beside the sink."""
+
+    def start(self) -> None:
+        """Begin, once the store is migrated."""
+
+    def stop(self) -> None:
+        """End."""
+
+
 class ClickHouseSink:
     """A delivery into a store; owned by one thread."""
 
@@ -56,6 +67,7 @@ class ClickHouseSink:
         repeat_window_seconds: float = 600,
         kept_days: int = RETENTION_DAYS,
         partitions: Callable[[str], int] = in_one_partition,
+        watch: Watch | None = None,
     ) -> None:
         self._kept_days = kept_days
         self.max_records = max_rows
@@ -65,6 +77,7 @@ class ClickHouseSink:
         self._repeats = Repeats(self.group, repeat_window_seconds)
         self._circuit = Circuit(self.group)
         self._partitions = partitions
+        self._watch = watch
 
     def restore(self, state: State) -> None:
         """Start from the committed state, on a connection of its own; raises StoreAway for a server that is."""
@@ -85,6 +98,8 @@ class ClickHouseSink:
 
     def close(self) -> None:
         """Let go of the store; `restore` opens it again."""
+        if self._watch is not None:
+            self._watch.stop()
         store, self._store = self._store, None
         if store is not None:
             store.close()
@@ -98,6 +113,8 @@ class ClickHouseSink:
             store.close()
             raise
         self._store = store
+        if self._watch is not None:
+            self._watch.start()
 
     def _write(self, store: Store, batch: Batch, token: str, again: bool) -> Handled:
         sent = [record for record in batch.records if record.topic in REPEATABLE and not self._comes_again(record)]
@@ -135,10 +152,10 @@ def _count(table: Columns) -> None:
 
 
 def _tell_broken(parts: dict[str, int]) -> None:
-    """Show which rows are missing because the disk or somebody damaged them; a person has to do something about it."""
+    """Show which parts are set aside because the disk or somebody damaged them; what becomes of their rows is told."""
     for table, count in parts.items():
         STORE_BROKEN_PARTS.labels(table=table).set(count)
         sys.stderr.write(
-            f"sinks/clickhouse: {count} damaged part(s) of {table} were set aside, their rows are not shown: "
-            "look at system.detached_parts, restore them from a copy, or drop them\n"
+            f"sinks/clickhouse: {count} damaged part(s) of {table} were set aside; "
+            "see system.detached_parts, and `tracemend store check`\n"
         )

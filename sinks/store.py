@@ -112,6 +112,12 @@ class Store:
         with self._errors():
             self._client.command(statement)
 
+    def told(self, statement: str) -> list[str]:
+        """Run a statement that answers with one row of a kind of its own, as CHECK TABLE does."""
+        with self._errors():
+            answer = self._client.command(statement)
+        return [str(value) for value in answer] if isinstance(answer, (list, tuple)) else [str(answer)]
+
     def insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[Any]], token: str = "") -> None:
         """Insert columns; the same token again inserts nothing where the table remembers tokens."""
         settings = {**self.insert_settings} | ({"insert_deduplication_token": token} if token else {})

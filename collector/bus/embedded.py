@@ -139,6 +139,16 @@ class EmbeddedBus:
             consumer.seek(topic, part, heads[topic, part].next_offset)
         return consumer
 
+    def committed(self, group: str) -> dict[tuple[str, int], int]:
+        """Give the next offset a group reads, by topic and partition: what is before it was handled."""
+        connection = log.connect(self._path)
+        try:
+            return log.read_offsets(connection, group)
+        except sqlite3.Error as error:
+            raise sorted_error(error, self._path) from error
+        finally:
+            connection.close()
+
     def partitions(self, topic: str) -> int:
         """Say how many partitions a topic has."""
         return self._partitions[topic]
