@@ -200,13 +200,16 @@ class Assembly:
         self, opened: Callable[[], Store], every_seconds: float, window: float, kept_days: int
     ) -> StoreWatch | None:
         """Make what looks after the store; a server looks after its own."""
-        if not embeds_store(self._settings) or not isinstance(self.bus, EmbeddedBus):
+        if not embeds_store(self._settings):
             return None
+        from collector.bus.embedded import EmbeddedBus
         from sinks.clickhouse import ClickHouseSink
         from sinks.replay import Replay
         from sinks.store_watch import StoreWatch
 
-        return StoreWatch(opened, Replay(self.bus, ClickHouseSink.group, window, kept_days), every_seconds)
+        history = self.bus if isinstance(self.bus, EmbeddedBus) else None
+        replay = Replay(history, ClickHouseSink.group, window, kept_days) if history is not None else None
+        return StoreWatch(opened, replay, every_seconds)
 
     def _healing(self) -> Iterator[tuple[str, MakeStage]]:
         healing = self._settings.healing

@@ -6,7 +6,7 @@ is read, and then stops every question that comes by. So parts are also checked,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,19 +105,21 @@ def damage_of(store: Store, part: ActivePart) -> str:
             return ""  # merged into another one since it was listed
         raise
     _, whole, what = checked
-    return "" if whole == "1" else what or "it does not match its checksums"
+    return "" if whole == "1" else what.replace("\\'", "'") or "it does not match its checksums"
 
 
-def set_aside(store: Store, part: ActivePart) -> None:
+def set_aside(store: Store, part: ActivePart, damage: str) -> None:
     """Take a damaged part out of its table, so that the rest answers again, and call it what the engine calls such."""
     store.command(f"ALTER TABLE {part.table} DETACH PART '{part.name}'")
     folder = part.folder.parent / "detached"
     (folder / part.name).rename(folder / f"{BROKEN}_{part.name}")
+    sys.stderr.write(f"sinks/clickhouse: part {part.name} of {part.table} is damaged and was set aside: {damage}\n")
 
 
-def failing_parts(store: Store) -> Iterator[tuple[ActivePart, str]]:
-    """Check every part in use; gives those that are damaged, and what is wrong with each."""
-    for part in active_parts(store):
-        damage = damage_of(store, part)
+def set_aside_failing(store: Store, table: str) -> int:
+    """Check every part of a table that is in use, and set those aside that are damaged; gives how many."""
+    found = [(part, damage_of(store, part)) for part in active_parts(store) if part.table == table]
+    for part, damage in found:
         if damage:
-            yield part, damage
+            set_aside(store, part, damage)
+    return sum(1 for _, damage in found if damage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 
 from sinks.part_damage import is_damage
@@ -21,6 +22,10 @@ PIECEMEAL = (
 )
 """Rows are taken over in small blocks, and are not left out because the same were inserted and lost before."""
 DATA_PATHS = "SELECT data_paths FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
+GRANULES = (
+    "SELECT rows_in_granule AS rows FROM mergeTreeIndex(currentDatabase(), {name:String}) "
+    "WHERE rows_in_granule > 0 ORDER BY mark_number"
+)
 READ_ALL = "SELECT sum({hash}) AS all FROM {held} WHERE {where} SETTINGS max_threads = 1"
 COUNT = "SELECT {what} AS n FROM {held} WHERE {where}"
 TAKE_OVER = "INSERT INTO {table} SELECT * FROM {held} WHERE {where} "
@@ -55,6 +60,11 @@ class HeldTable:
         """Count rows, or what else is asked of them."""
         (row,) = self._store.query(COUNT.format(what=what, held=self.name, where=where))
         return int(row["n"])
+
+    def granules(self) -> list[int]:
+        """Give where the granules of its only part end: the engine reads no less than one of them at once."""
+        rows = self._store.query(GRANULES, {"name": self.name})
+        return [end for end in accumulate(int(row["rows"]) for row in rows) if end]
 
     def missing(self, where: str, partitions: Sequence[str]) -> str:
         """Give the condition of rows that the other table does not have in these partitions."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sinks.damaged_parts import NOTE, SetAside
@@ -15,9 +15,6 @@ from sinks.held_table import HeldTable, held_like
 from sinks.part_damage import is_damage
 from sinks.store import Store, StoreError
 
-FEWEST_ROWS = 256
-"""How closely the rows that cannot be read are looked for: about as many may be given up beside each that is damaged
-where granules are smaller than this, and a granule has 8,192 rows at most."""
 CHECKSUMS, COLUMNS = "checksums.txt", "columns.txt"
 
 Mend = Callable[[Path], None]
@@ -30,22 +27,24 @@ def rows_of_part(store: Store, part: SetAside) -> int:
     with held_like(store, part.table) as held:
         if not _attached(store, held, part):
             return 0
-        readable = list(_readable(held, held.count()))
+        readable = list(_readable(held, held.granules()))
         for first, end in readable:
             held.take_over(held.missing(_between(first, end), [part.partition]))
         return sum(end - first for first, end in readable)
 
 
-def _readable(held: HeldTable, rows: int) -> Iterator[tuple[int, int]]:
-    """Give the ranges of rows that can be read: the first, and the one after the last."""
-    to_try = [(0, rows)]
+def _readable(held: HeldTable, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Give the ranges of rows that can be read: the first, and the one after the last. `ends` are those of granules.
+
+    Halved and not tried one by one: the engine takes a second to say what is wrong, and none to read what is whole.
+    """
+    starts = [0, *ends]
+    to_try = [(0, len(ends))]
     while to_try:
         first, end = to_try.pop()
-        if first >= end:
-            continue
-        if held.readable(_between(first, end)):
-            yield first, end
-        elif end - first > max(FEWEST_ROWS, rows // 4_096):
+        if held.readable(_between(starts[first], starts[end])):
+            yield starts[first], starts[end]
+        elif end - first > 1:
             middle = (first + end) // 2
             to_try += [(middle, end), (first, middle)]
 

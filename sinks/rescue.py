@@ -11,12 +11,12 @@ from itertools import groupby
 
 import msgspec
 
-from sinks.damaged_parts import Note, SetAside, set_aside_parts
+from sinks.damaged_parts import Note, SetAside, set_aside_failing, set_aside_parts
 from sinks.part_rows import rows_of_part
 from sinks.replay import Replay
 from sinks.store import Store
 
-LOOKED_UP, MIGRATIONS = "otel_traces_trace_id_ts", "schema_migrations"
+SPANS, LOOKED_UP, MIGRATIONS = "otel_traces", "otel_traces_trace_id_ts", "schema_migrations"
 LOOKED_UP_AGAIN = (
     "INSERT INTO otel_traces_trace_id_ts SELECT TraceId, min(Timestamp), max(Timestamp) FROM otel_traces "
     "WHERE TraceId != '' AND _partition_id IN ({partitions}) GROUP BY TraceId"
@@ -41,9 +41,16 @@ class Rescued(msgspec.Struct):
 
 def rescue(store: Store, replay: Replay | None) -> Iterator[Rescued]:
     """Bring back what can be of every part nobody has tried yet; raises StoreError, BusError, OSError."""
-    waiting = sorted((part for part in set_aside_parts(store) if part.note is None), key=_spans_first)
-    for table, parts in groupby(waiting, lambda part: part.table):
-        yield _rescued(store, replay, table, list(parts))
+    while waiting := [part for part in set_aside_parts(store) if part.note is None]:
+        table = min(waiting, key=_spans_first).table
+        if any(set_aside_failing(store, read) for read in _read_for(table)):
+            continue  # what a rescue reads has to be whole, and there is more to rescue now
+        yield _rescued(store, replay, table, [part for part in waiting if part.table == table])
+
+
+def _read_for(table: str) -> list[str]:
+    """List the tables that are read to rescue one."""
+    return [table, SPANS] if table == LOOKED_UP else [table]
 
 
 def told_before(store: Store) -> Iterator[Rescued]:

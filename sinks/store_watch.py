@@ -27,7 +27,7 @@ UNKNOWN = -1
 class StoreWatch:
     """A thread with a connection of its own. `every_seconds` is from round to round of checks; 0 makes none."""
 
-    def __init__(self, open_store: Callable[[], Store], replay: Replay, every_seconds: float) -> None:
+    def __init__(self, open_store: Callable[[], Store], replay: Replay | None, every_seconds: float) -> None:
         self._open_store = open_store
         self._replay = replay
         self._every_seconds = every_seconds
@@ -70,8 +70,7 @@ class StoreWatch:
             begun = time.monotonic()
             damage = damage_of(store, part)
             if damage:
-                sys.stderr.write(f"sinks/clickhouse: part {part.name} of {part.table} is damaged: {damage}\n")
-                set_aside(store, part)
+                set_aside(store, part, damage)
                 self._rescue(store)
             if self._stop.wait((time.monotonic() - begun) * PAUSE_TIMES):
                 return
