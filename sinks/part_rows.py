@@ -36,7 +36,7 @@ def rows_of_part(store: Store, part: SetAside) -> int:
 def _readable(held: HeldTable, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Give the ranges of rows that can be read: the first, and the one after the last. `ends` are those of granules.
 
-    Halved and not tried one by one: the engine takes a second to say what is wrong, and none to read what is whole.
+    Halved and not tried one by one: the engine takes seconds to say what is wrong, and none to read what is whole.
     """
     starts = [0, *ends]
     to_try = [(0, len(ends))]
