@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.table import Table
+
+from collector.bus.contents import Held, contents_of
 from collector.bus.salvage import NothingReadable, Saved, damage_in, salvage
 from collector.cli.configuration import load_settings
-from collector.cli.output import add_row, check_format, make_table, print_rows
+from collector.cli.output import TABLE, add_row, check_format, make_table, print_rows
 from collector.running import DataDirBusyError, DataDirLock
+
+UNREADABLE = "not readable"
 
 
 def check(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:
-    """Print what is wrong with the log; returns 0 where nothing is, 1 where it is damaged."""
+    """Print what is wrong with the log and what it holds; returns 0 where nothing is wrong, 1 where it is damaged."""
     check_format(format_)
     path = _log_of(config, set_, data_dir)
-    found = damage_in(path) if path.exists() else []
-    table = make_table("what is wrong")
-    for line in found:
-        add_row(table, line)
-    if found or format_ != "table":
-        print_rows(format_, [{"damage": line} for line in found], table)
+    found, held = (damage_in(path), contents_of(path)) if path.exists() else ([], [])
+    if format_ != TABLE:
+        print_rows(format_, [*({"damage": line} for line in found), *(one._asdict() for one in held)], make_table())
+    if found and format_ == TABLE:
+        print_rows(format_, [], _table_of_damage(found))
+    if held and format_ == TABLE:
+        print_rows(format_, [], _table_of_contents(held))
     verdict = "is damaged: run `tracemend bus repair`" if found else "is whole" if path.exists() else "is not there yet"
     sys.stderr.write(f"{path} {verdict}\n")
     return int(bool(found))
+
+
+def _table_of_damage(found: Sequence[str]) -> Table:
+    table = make_table("what is wrong")
+    for line in found:
+        add_row(table, line)
+    return table
+
+
+def _table_of_contents(held: Sequence[Held]) -> Table:
+    table = make_table("topic", "partitions", "records", "bytes", "oldest", "newest")
+    for one in held:
+        counts = [UNREADABLE if count is None else f"{count:,}" for count in (one.records, one.bytes)]
+        add_row(table, one.topic, str(one.partitions), *counts, _when(one.oldest_ns), _when(one.newest_ns))
+    return table
+
+
+def _when(at_ns: int | None) -> str:
+    return "" if at_ns is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ns // 10**9))
 
 
 def repair(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -60,8 +62,11 @@ Format = Annotated[str, typer.Option("--format", help="table, json (one document
 def up(config: Config = None, set_: Set = None, data_dir: DataDir = None) -> None:
     """Run the whole pipeline here, embedded, until Ctrl-C.
 
+    Asked to stop by SIGINT or SIGTERM it drains and exits with 0, also while it still starts.
+
     Example: tracemend up --set processors::cost::budgets::run_usd=0.50
     """
+    _leave_when_asked()
     _exit(_guarded(lambda: _up(config, set_, data_dir, [])))
 
 
@@ -81,6 +86,7 @@ def run(
 
     Example: tracemend run --only receivers --only normaliser
     """
+    _leave_when_asked()
     _exit(_guarded(lambda: _up(config, set_, data_dir, only)))
 
 
@@ -252,7 +258,7 @@ def keys_hash(tenant: Tenant = "default", format_: EntryFormat = "yaml") -> None
 
 @bus_app.command(name="check")
 def bus_check(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
-    """Check whether the embedded log is whole; exit status 1 where it is damaged."""
+    """Check whether the embedded log is whole, and count what it holds; exit status 1 where it is damaged."""
     from collector.cli.bus import check
 
     _exit(_guarded(lambda: check(config or [], set_ or [], data_dir, format_)))
@@ -310,6 +316,12 @@ def _up(config: list[Path] | None, set_: list[str] | None, data_dir: Path | None
     from collector.cli.up import up as start
 
     return start(config or [], set_ or [], data_dir, only)
+
+
+def _leave_when_asked() -> None:
+    """End with 0 while nothing was accepted yet; once it can, the pipeline answers signals itself, and drains."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: os._exit(0))
 
 
 def _guarded(command: Any) -> int:

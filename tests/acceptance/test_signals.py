@@ -52,8 +52,26 @@ def test_asked_while_it_starts_it_ends_and_starts_again(
     time.sleep(after_seconds)
     ask(pipeline, number)
     try:
-        ended(pipeline)
-        assert "Traceback" not in pipeline.log()
+        status = ended(pipeline)
+        assert status in (0, -number, 128 + number)  # the latter two before the command has begun
+        assert status or "Traceback" not in pipeline.log()
         pipeline.start()
+    finally:
+        pipeline.kill_if_running()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("there", ["lock", "bus/bus.sqlite", "store/metadata"])
+def test_asked_at_any_step_of_its_start_it_exits_with_0(tmp_path: Path, number: signal.Signals, there: str) -> None:
+    pipeline = PipelineProcess(tmp_path / "data")
+    pipeline.spawn()
+    try:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not (pipeline.data_dir / there).exists():
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        ask(pipeline, number)
+        assert ended(pipeline) == 0
+        assert "Traceback" not in pipeline.log()
     finally:
         pipeline.kill_if_running()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,3 +219,23 @@ def test_the_command_checks_repairs_and_checks_again(folder: Path) -> None:
     assert repaired.exit_code == 1  # something was lost
     assert '"otlp_spans/0"' in repaired.output
     assert run(app, ["bus", "check", *where]).exit_code == 0
+
+
+def test_the_check_counts_what_each_topic_holds(folder: Path) -> None:
+    told = CliRunner().invoke(app, ["bus", "check", "--data-dir", str(folder), "--format", "json"])
+    topics = {row["topic"]: row for row in json.loads(told.stdout)}
+    spans = topics["otlp_spans"]
+    assert (told.exit_code, spans["records"], spans["bytes"]) == (0, RECORDS, RECORDS * VALUE_BYTES)
+    assert 0 < spans["oldest_ns"] <= spans["newest_ns"] <= time.time_ns()
+    assert (topics["detections"]["records"], topics["detections"]["oldest_ns"]) == (0, None)
+    shown = CliRunner().invoke(app, ["bus", "check", "--data-dir", str(folder)]).stdout
+    assert f"{RECORDS * VALUE_BYTES:,}" in shown
+
+
+def test_a_topic_that_cannot_be_counted_is_said_to_be_so(folder: Path) -> None:
+    spoil_page(folder, root_page_of(folder, "log_otlp_spans_0"))
+    told = CliRunner().invoke(app, ["bus", "check", "--data-dir", str(folder), "--format", "jsonl"])
+    rows = [json.loads(line) for line in told.stdout.splitlines()]
+    assert told.exit_code == 1
+    assert any("damage" in row for row in rows)
+    assert {row["topic"]: row["records"] for row in rows if "topic" in row}["otlp_spans"] is None
