@@ -16,6 +16,7 @@ from collector.opened_bus import open_bus
 from collector.receivers.api_keys import ApiKeys
 from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles
 from collector.stores import embeds_store, layout, open_store, store_dsn
+from collector.webhooks import is_webhook, make_webhook
 from config.settings import MIB, Settings
 from healing.policy_board import PolicyBoard
 from schemas.topics import OTLP_SPANS
@@ -185,7 +186,11 @@ class Assembly:
 
     def _sinks(self) -> Iterator[tuple[str, MakeStage]]:
         for name in self._enabled("sinks"):
-            if self._roles.runs(SINKS, name):
+            if not self._roles.runs(SINKS, name):
+                continue
+            if is_webhook(name):
+                yield f"sinks/{name}", make_webhook(name, self._settings.sinks[name])
+            else:
                 from sinks.clickhouse import ClickHouseSink
 
                 sink = self._settings.sinks[name]

@@ -13,7 +13,7 @@ import processors
 from collector.judging import JUDGE
 from collector.receivers.api_keys import ApiKeysConfig
 from collector.receivers.otlp_config import OtlpReceiverConfig
-from config.settings import ClickHouseHttpSettings, ClickHouseSinkSettings
+from config.settings import ClickHouseHttpSettings, ClickHouseSinkSettings, WebhookSettings
 from processors.detector import AnyDetector, Detector
 from processors.judge_config import JudgeConfig
 
@@ -52,6 +52,7 @@ def components() -> list[Component]:
         found.append(Component("processors", name, detector.Config, _first_line(detector)))
     found.append(Component("processors", JUDGE, JudgeConfig, _first_line(JudgeConfig)))
     found.append(Component("sinks", "clickhouse", ClickHouseSinkSettings, _first_line(ClickHouseSinkSettings)))
+    found.append(Component("sinks", "webhook", WebhookSettings, _first_line(WebhookSettings)))
     found.append(Component("extensions", "api_keys", ApiKeysConfig, _first_line(ApiKeysConfig)))
     found.append(
         Component("extensions", "clickhouse_http", ClickHouseHttpSettings, _first_line(ClickHouseHttpSettings))

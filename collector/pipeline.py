@@ -23,7 +23,7 @@ from collector.memory_shares import shares
 from collector.process_memory import collect_rarely, give_back_what_is_free
 from collector.process_plan import Part
 from collector.program_metrics import ProgramMetrics
-from collector.roles import Roles
+from collector.roles import Roles, is_essential
 from collector.running import DataDirLock, RunningInfo, write_running
 from collector.shutdown import Deadline
 from collector.stage_threads import StageThreads, StartError
@@ -113,7 +113,8 @@ class Pipeline:
         if self._supervisor is not None:
             components |= self._supervisor.components()
             ready = ready and self._supervisor.ready()
-        return Health(ready and all(how["status"] == "running" for how in components.values()), components)
+        well = all(how["status"] == "running" for name, how in components.items() if is_essential(name))
+        return Health(ready and well, components)
 
     def metrics_now(self) -> Iterable[Metric]:
         """Give the metrics of all processes as they last reported."""

@@ -39,3 +39,8 @@ class Roles:
 def asked_for(only: Sequence[str]) -> tuple[str, ...]:
     """Give the roles that a person asks for: who runs healing has guards answered as well."""
     return (*only, POLICIES) if HEALING in only else tuple(only)
+
+
+def is_essential(component: str) -> bool:
+    """Say whether the pipeline is ready only while this part is well: whoever is told by a webhook may be down."""
+    return not component.startswith("sinks/webhook")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from collector.bus.protocol import Bus, Delivery, Stage
 from collector.memory_shares import LARGEST_BATCH_BYTES
+from collector.roles import is_essential
 from collector.shutdown import Deadline
 from collector.stages import FAILING, FENCED, RUNNING, STARTING, StageThread
 
@@ -60,8 +61,8 @@ class StageThreads:
                 raise StartError(f"{thread.name} did not start: {thread.error or 'not in time'}")
 
     def running(self) -> bool:
-        """Say whether all of them are well."""
-        return all(thread.status == RUNNING for thread in self._threads)
+        """Say whether all of them are well that have to be."""
+        return all(thread.status == RUNNING for thread in self._threads if is_essential(thread.name))
 
     def components(self) -> Mapping[str, Mapping[str, str]]:
         """Say how each is."""

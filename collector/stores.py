@@ -51,7 +51,8 @@ def layout(sink: ClickHouseSinkSettings) -> Layout:
 
 def wrong_stores(settings: Settings) -> Iterator[tuple[Path, str]]:
     """Find what cannot be among the settings of the stores: the path in the configuration, and what to do."""
-    for name, sink in settings.sinks.items():
+    stores = {name: sink for name, sink in settings.sinks.items() if isinstance(sink, ClickHouseSinkSettings)}
+    for name, sink in stores.items():
         for key, text in _wrong(sink):
             yield ("sinks", name, key), text
 
@@ -85,5 +86,5 @@ def _reader(sink: ClickHouseSinkSettings) -> Reader | None:
 
 
 def _sink(settings: Settings) -> ClickHouseSinkSettings:
-    found = next(iter(settings.sinks.values()), None)
-    return found if isinstance(found, ClickHouseSinkSettings) else ClickHouseSinkSettings()
+    stores = (sink for sink in settings.sinks.values() if isinstance(sink, ClickHouseSinkSettings))
+    return next(stores, ClickHouseSinkSettings())

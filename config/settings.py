@@ -196,6 +196,33 @@ class ClickHouseSinkSettings(Section):
     reader: ReaderSettings | None = None
 
 
+class WebhookSettings(Section):
+    """Tells what is found, what waits for a person and what healing did to an HTTP receiver; off without a url."""
+
+    url: SecretStr = SecretStr("")
+    secret: SecretStr = SecretStr("")
+    mode: Literal["structured", "binary"] = "structured"
+    events: Annotated[list[Literal["detections", "approvals", "healing_outcomes"]], Field(min_length=1)] = [
+        "detections",
+        "approvals",
+        "healing_outcomes",
+    ]
+    min_severity: Literal["info", "low", "medium", "high", "critical"] = "info"
+    types: list[str] = []
+    statuses: list[Literal["open", "closed", "withdrawn"]] = ["open", "closed", "withdrawn"]
+    tenants: list[str] = []
+    headers: dict[str, SecretStr] = {}
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10
+    max_in_flight: Annotated[int, Field(ge=1, le=32)] = 4
+    max_age_seconds: Seconds = 86_400
+    ca_file: Path | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Say whether there is anybody to tell."""
+        return bool(self.url.get_secret_value())
+
+
 class ClickHouseHttpSettings(Section):
     """The read-only ClickHouse HTTP door of the embedded store."""
 

@@ -73,6 +73,10 @@ STORE_RESCUED_ROWS = Gauge(
 STORE_LOST_ROWS = Gauge(
     "tracemend_store_lost_rows", "Rows of damaged parts that were found nowhere, at most; -1: nobody knows", ["table"]
 )
+WEBHOOK_EVENTS = CollectorCounter(
+    "tracemend_webhook_events", "Events told to a webhook's receiver, refused by it, or too old", ["sink", "outcome"]
+)
+WEBHOOK_CIRCUIT_OPEN = Gauge("tracemend_webhook_circuit_open", "Whether a webhook's receiver is left alone", ["sink"])
 
 # --- stages ---
 STAGE_RECORDS = CollectorCounter("tracemend_stage_records", "Records handled", ["stage"])

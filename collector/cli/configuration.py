@@ -10,6 +10,7 @@ from collector.components import registry
 from collector.exposure import exposed_doors
 from collector.judging import unpriced_models
 from collector.stores import wrong_stores
+from collector.webhooks import webhook_problems
 from config.problems import ConfigError
 from config.settings import Settings
 from config.sources import gather
@@ -19,7 +20,8 @@ from config.validation import validate
 def load_settings(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None) -> Settings:
     """Load settings; raises ConfigError with every problem."""
     extra = [f"service::data_dir={data_dir}"] if data_dir is not None else []
-    return validate(gather(config, [*set_, *extra]), registry(), exposed_doors, wrong_stores, unpriced_models)
+    checks = (exposed_doors, wrong_stores, unpriced_models, webhook_problems)
+    return validate(gather(config, [*set_, *extra]), registry(), *checks)
 
 
 def print_problems(error: ConfigError) -> None:

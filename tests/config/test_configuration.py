@@ -120,12 +120,12 @@ def test_who_names_kafka_has_no_embedded_bus_and_twelve_partitions(tmp_path: Pat
     assert made.bus.kafka.brokers == ["a:9092", "b:9092"]
     assert made.bus.partition_count == 12
     file = tmp_path / "kafka.yaml"
-    file.write_text("bus:\n  kafka: {brokers: [a:9092], sasl: {username: u, password: secret}}\n")
+    file.write_text("bus:\n  kafka: {brokers: [a:9092], sasl: {username: u, password: hunter2}}\n")
     made = settings("bus::partitions=3", config=[file])
     assert made.bus.embedded is None
     assert made.bus.kafka is not None
     assert made.bus.kafka.sasl is not None
-    assert "secret" not in repr(made)
+    assert "hunter2" not in repr(made)
     assert made.bus.partition_count == 3
     assert settings().bus.partition_count == 1
 
