@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from collector.admission import Admission, resident_bytes
+from collector.detector_stages import DETECTORS, EMBEDDING, detector_stages
 from collector.judging import JUDGE, judge_stages
 from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
 from collector.opened_bus import open_bus
@@ -27,18 +28,16 @@ if TYPE_CHECKING:
     from collector.receivers.otlp import OtlpReceiver
     from collector.stage_threads import MakeStage
     from processors.budgets import Budgets
-    from processors.detector import AnyDetector
-    from processors.model_catalogue import PricedModels
     from sinks.clickhouse_http import ClickHouseHttp
     from sinks.store import Store
     from sinks.store_watch import StoreWatch
 
     Route = tuple[str, Callable[[web.Request], Any]]
 
-DETECTORS = "processors"
 DRAIN_ORDER = (
     "normaliser",
     DETECTORS,
+    EMBEDDING,
     "spend",
     "healing_router",
     "healing",
@@ -140,40 +139,20 @@ class Assembly:
         if not any(self._runs_processor(name) for name in self._settings.processors):
             return
         from processors.model_catalogue import PricedModels
-        from processors.runtime import Runtime
         from processors.spend import SpendStage
-        from processors.usage import Biller
 
-        service = self._settings.service
         models = PricedModels(self._settings.models)
-        detectors = self._detectors(models)
-        if detectors:
-            yield (
-                DETECTORS,
-                lambda: Runtime(
-                    DETECTORS,
-                    detectors,
-                    self.bus.now_ns,
-                    Biller(models) if self._runs_processor("cost") else None,
-                    service.run_idle_seconds,
-                    service.run_abandon_seconds,
-                    service.lateness_seconds,
-                    service.lateness_steps,
-                    in_memory_bytes=self._part(self._memory.runs),
-                ),
-            )
+        wanted = [name for name in self._enabled("processors") if name != JUDGE]
+        memory_bytes = self._part(self._memory.runs)
+        yield from detector_stages(
+            self._settings, wanted, self._roles, models, self.bus.now_ns, memory_bytes, self._tasks
+        )
         budgets = self._budgets()
         if budgets is not None:
             yield SpendStage.group, partial(SpendStage, budgets, self.bus.now_ns)
         if self._runs_processor(JUDGE):
             config = self._settings.processors[JUDGE]
             yield from judge_stages(config, models, self.bus.now_ns, self._memory.judge, self._tasks)
-
-    def _detectors(self, models: PricedModels) -> list[AnyDetector]:
-        from collector.components import detector_class
-
-        wanted = [name for name in self._enabled("processors") if self._runs_processor(name) and name != JUDGE]
-        return [detector_class(_kind(name))(self._settings.processors[name], models) for name in wanted]
 
     def _runs_processor(self, name: str) -> bool:
         return name in self._enabled("processors") and self._roles.runs(PROCESSORS, name)
@@ -257,7 +236,3 @@ class Assembly:
     def drain_order(group: str) -> int:
         """Say when a stage is drained: in the order of a span's way."""
         return DRAIN_ORDER.index(group) if group in DRAIN_ORDER else len(DRAIN_ORDER)
-
-
-def _kind(name: str) -> str:
-    return name.split("/", 1)[0]

@@ -15,6 +15,7 @@ from collector.receivers.api_keys import ApiKeysConfig
 from collector.receivers.otlp_config import OtlpReceiverConfig
 from config.settings import ClickHouseHttpSettings, ClickHouseSinkSettings, WebhookSettings
 from processors.detector import AnyDetector, Detector
+from processors.embedding_similarity import EmbeddingSettings
 from processors.judge_config import JudgeConfig
 
 
@@ -51,6 +52,8 @@ def components() -> list[Component]:
         detector = detector_class(name)
         found.append(Component("processors", name, detector.Config, _first_line(detector)))
     found.append(Component("processors", JUDGE, JudgeConfig, _first_line(JudgeConfig)))
+    made = _first_line(EmbeddingSettings)
+    found.append(Component("processors", "embedding_similarity", EmbeddingSettings, made))
     found.append(Component("sinks", "clickhouse", ClickHouseSinkSettings, _first_line(ClickHouseSinkSettings)))
     found.append(Component("sinks", "webhook", WebhookSettings, _first_line(WebhookSettings)))
     found.append(Component("extensions", "api_keys", ApiKeysConfig, _first_line(ApiKeysConfig)))

@@ -47,6 +47,16 @@ class ModelCatalogue(Protocol):
         """Tokens the model takes; None where unknown."""
 
 
+class Embedder(Protocol):
+    """What texts are about, as vectors of int8 numbers in bytes (`processors/vectors.py` compares them). Pure."""
+
+    def embed(self, text: str) -> bytes:
+        """Give the vector of a whole text; empty where it has no words."""
+
+    def passages(self, text: str) -> tuple[bytes, ...]:
+        """Give a vector for each passage of a text; a short text is one passage."""
+
+
 ConfigT = TypeVar("ConfigT", bound=DetectorConfig)
 ItemT = TypeVar("ItemT", bound=msgspec.Struct)
 StateT = TypeVar("StateT", bound=msgspec.Struct)
@@ -71,9 +81,22 @@ class Detector(ABC, Generic[ConfigT, ItemT, StateT]):
     by_agent: ClassVar[bool] = False
     """True where `At.agent` changes what is found: the runtime then rewinds when a name arrives late."""
 
-    def __init__(self, config: ConfigT, models: ModelCatalogue) -> None:
+    reads_vectors: ClassVar[bool] = False
+    """True where `project` asks what texts are about: tier three, which runs as a group of its own."""
+
+    def __init__(self, config: ConfigT, models: ModelCatalogue, embedder: Embedder | None = None) -> None:
         self.config = config
         self.models = models
+        if embedder is None and self.reads_vectors:
+            raise ValueError(f"{self.name} reads vectors: make it with an embedder")
+        self._embedder = embedder
+
+    @property
+    def embedder(self) -> Embedder:
+        """Give what makes vectors; for `project` of a detector that reads them."""
+        if self._embedder is None:
+            raise LookupError(f"{self.name} asked for vectors and does not say so in `reads_vectors`")
+        return self._embedder
 
     @abstractmethod
     def project(self, step: Step) -> ItemT | None:

@@ -18,11 +18,11 @@ STEM = 5
 CONTENT_WORD = 3
 """Letters from which on a word is about something."""
 SHARED_WORDS = 2
-_CONTENT, _FIGURE = 1, 2
+CONTENT, FIGURE = 1, 2
 
 _CODE = re.compile(r"[{}<>=$|&;\\_\[\]#*`/]| -")
 """What stands in commands and code rather than in what somebody asks or says."""
-_WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_]+")
 _BARREN_CAP = 160
 
 
@@ -30,18 +30,19 @@ def pack(text: str) -> bytes:
     """Pack the words of a short text in order, two bytes each: a fingerprint and whether it is a figure, or content."""
     if len(text) > TEXT_CAP or _CODE.search(text):
         return b""
-    words = _WORD.findall(text.casefold(), 0, TEXT_CAP)
+    words = WORD.findall(text.casefold(), 0, TEXT_CAP)
     if not 2 <= len(words) <= WORDS_CAP * 2:
         return b""
-    return b"".join(_packed(word) for word in words[:WORDS_CAP])
+    return b"".join(packed_word(word) for word in words[:WORDS_CAP])
 
 
 @lru_cache(maxsize=4_096)
-def _packed(word: str) -> bytes:
+def packed_word(word: str) -> bytes:
+    """Pack one word (lower case)."""
     content = (len(word) >= CONTENT_WORD or not word.isascii()) and word not in JOINING_WORDS
     figure = not word.isalpha()
     stem = word if figure else word[:STEM]
-    marks = figure * _FIGURE | content * _CONTENT
+    marks = figure * FIGURE | content * CONTENT
     return (xxhash.xxh32_intdigest(stem.encode()) & 0xFFFC | marks).to_bytes(2, "little")
 
 
@@ -52,7 +53,7 @@ def brings_nothing(result: str) -> bool:
     text = result.casefold().strip()
     if text in EMPTY_RESULTS:
         return True
-    words = _WORD.findall(text)
+    words = WORD.findall(text)
     return not any(word.isdigit() and word.strip("0") for word in words) and any(
         word in NOTHING_WORDS or word == "0" for word in words
     )
@@ -60,11 +61,11 @@ def brings_nothing(result: str) -> bool:
 
 def content_words(packed: bytes) -> frozenset[bytes]:
     """Unpack the words that carry content."""
-    return frozenset(word for word in _words(packed) if word[0] & _CONTENT)
+    return frozenset(word for word in _words(packed) if word[0] & CONTENT)
 
 
 def _figures(packed: bytes) -> frozenset[bytes]:
-    return frozenset(word for word in _words(packed) if word[0] & _FIGURE)
+    return frozenset(word for word in _words(packed) if word[0] & FIGURE)
 
 
 def _words(packed: bytes) -> list[bytes]:

@@ -12,6 +12,7 @@ from collector.components import detector_class, detector_names
 from processors.keyed_state import STORE
 from processors.model_catalogue import PricedModels
 from processors.runtime import Runtime
+from processors.static_embedder import StaticEmbedder
 from schemas.topics import AGENT_STEPS
 
 from . import Figure
@@ -22,11 +23,16 @@ WATCHED_SECONDS = 5.0
 GROUP = "idle"
 
 
+EMBEDDER = StaticEmbedder()
+
+
 def run() -> list[Figure]:
     """Fill a stage with runs, then watch it have nothing to do."""
     with tempfile.TemporaryDirectory() as folder:
         bus = EmbeddedBus(Path(folder))
-        detectors = [detector_class(name)(detector_class(name).Config(), PricedModels()) for name in detector_names()]
+        detectors = [
+            detector_class(name)(detector_class(name).Config(), PricedModels(), EMBEDDER) for name in detector_names()
+        ]
         stage, consumer = Runtime(GROUP, detectors, time.time_ns), bus.consumer(GROUP, [AGENT_STEPS])
         stage.restore(consumer.state)
         none = _idle_percent(stage, consumer)

@@ -20,6 +20,7 @@ from collector.receivers.intake import Intake
 from collector.receivers.signals import TRACES
 from processors.model_catalogue import PricedModels
 from processors.runtime import Runtime
+from processors.static_embedder import StaticEmbedder
 from schemas.topics import AGENT_STEPS, OTLP_SPANS
 from sinks.clickhouse import ClickHouseSink
 from sinks.store import Store
@@ -30,6 +31,9 @@ from .committed_state import CommittedState
 RECORDED = Path(__file__).parents[1] / "captures" / "recorded"
 NOW_NS = 1_800_000_000_000_000_000
 SPANS_A_REQUEST = 500
+
+
+EMBEDDER = StaticEmbedder()
 
 
 def run() -> list[Figure]:
@@ -149,7 +153,9 @@ def _runtime_over(steps: int) -> Iterator[Figure]:
     requests = -(-steps // SPANS_A_REQUEST)
     outputs = normalised([plain_request(n, min(steps, 500), 1) for n in range(requests)])
     value_of_run = [out._replace(key="default/run") for out in outputs if out.topic == AGENT_STEPS]
-    detectors = [detector_class(name)(detector_class(name).Config(), PricedModels()) for name in detector_names()]
+    detectors = [
+        detector_class(name)(detector_class(name).Config(), PricedModels(), EMBEDDER) for name in detector_names()
+    ]
     runtime, state = Runtime("bench", detectors, lambda: NOW_NS), CommittedState()
     runtime.restore(state)
 

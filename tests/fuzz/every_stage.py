@@ -22,6 +22,7 @@ from processors.budgets import Budgets
 from processors.model_catalogue import PricedModels
 from processors.runtime import Runtime
 from processors.spend import SpendStage
+from processors.static_embedder import StaticEmbedder
 from processors.usage import Biller
 from schemas.topics import DEAD_LETTERS, OTLP_LOGS, OTLP_METRICS, OTLP_SPANS
 from sinks.clickhouse import ClickHouseSink
@@ -33,6 +34,9 @@ MOST_ROUNDS = 30
 """Stages hand on to one another; what goes round for longer never ends."""
 BEYOND_THE_STORE = b"is outside of what the store can date"
 FROM_CLIENTS = (OTLP_SPANS, OTLP_LOGS, OTLP_METRICS)
+
+
+EMBEDDER = StaticEmbedder()
 
 
 class Fed(NamedTuple):
@@ -114,7 +118,7 @@ class EveryStage:
 def _stages(now_ns: Callable[[], int]) -> list[Stage]:
     models = PricedModels({})
     settings = registry()["processors"]
-    detectors = [detector_class(name)(settings[name](), models) for name in detector_names()]
+    detectors = [detector_class(name)(settings[name](), models, EMBEDDER) for name in detector_names()]
     runtime = Runtime("processors", detectors, now_ns, Biller(models), 300, 3600, 60, 1000)
     consumer = HealingConsumer(GateSettings(dry_run=False, min_confidence=0.0, max_age_seconds=10**9))
     return [Normaliser(), runtime, SpendStage(BUDGETS, now_ns), HealingRouter(), consumer, PolicyBoard()]

@@ -10,6 +10,7 @@ from collector.components import detector_class, detector_names
 from processors.keyed_state import EXPANSION, IN_MEMORY_BYTES, STORE, WINDOWS
 from processors.model_catalogue import PricedModels
 from processors.runtime import Runtime
+from processors.static_embedder import StaticEmbedder
 from schemas.metrics import CACHE_BYTES, CACHE_EVICTED
 from schemas.step import TOOL, Step
 from schemas.steps_codec import encode_steps
@@ -22,8 +23,13 @@ LONG, BATCH = 100_000, 500
 LATENESS_STEPS = 1_000
 
 
+EMBEDDER = StaticEmbedder()
+
+
 def runtime_on(state: MemoryState, in_memory_bytes: int = IN_MEMORY_BYTES) -> Runtime:
-    detectors = [detector_class(name)(detector_class(name).Config(), PricedModels()) for name in detector_names()]
+    detectors = [
+        detector_class(name)(detector_class(name).Config(), PricedModels(), EMBEDDER) for name in detector_names()
+    ]
     runtime = Runtime("d", detectors, lambda: START_NS, lateness_steps=LATENESS_STEPS, in_memory_bytes=in_memory_bytes)
     runtime.restore(state)
     return runtime

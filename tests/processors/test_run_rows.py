@@ -15,6 +15,7 @@ from processors.keyed_state import STORE, WINDOWS
 from processors.model_catalogue import PricedModels
 from processors.run_window import SNAPSHOT_EVERY
 from processors.runtime import Runtime
+from processors.static_embedder import StaticEmbedder
 from schemas.step import TOOL, Step
 from schemas.steps_codec import encode_steps
 from schemas.topics import AGENT_STEPS
@@ -23,6 +24,9 @@ LATENESS_STEPS = 200
 STEPS, BATCH = 700, 50
 SECOND = 1_000_000_000
 START_NS = 1_800_000_000 * SECOND
+
+
+EMBEDDER = StaticEmbedder()
 
 
 def step(number: int) -> Step:
@@ -61,7 +65,7 @@ class Stored:
 
     def restart(self, *versions: str) -> None:
         detectors: list[AnyDetector] = [
-            detector_class(name)(detector_class(name).Config(), PricedModels()) for name in detector_names()
+            detector_class(name)(detector_class(name).Config(), PricedModels(), EMBEDDER) for name in detector_names()
         ]
         for detector, version in zip(detectors, versions, strict=False):
             detector.version = version  # type: ignore[misc]  # on this one, not on its class
