@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 PASSAGE_PIECES = 128
 """Word pieces of a passage, about 90 words: as much as one vector tells apart (the table's parent read 128 to 256)."""
+SHORT = 400
+"""Characters up to which a text is one passage, for which no sentences are looked for, unless its words are tiny."""
 PASSAGES_CAP = 16
 """Passages of a text; a longer text has longer ones."""
 
@@ -18,17 +20,20 @@ Numbers = list[int]
 
 def passages(text: str, numbers: Callable[[str], Numbers]) -> list[Numbers]:
     """Cut a text into the piece numbers of its passages; `numbers` gives those of a sentence."""
-    whole = numbers(text)
-    if len(whole) <= PASSAGE_PIECES:
-        return [whole] if whole else []
-    return list(_packed(text, numbers, max(PASSAGE_PIECES, 2 * len(whole) // PASSAGES_CAP + 1)))
+    if len(text) <= SHORT:
+        whole = numbers(text)
+        if len(whole) <= PASSAGE_PIECES:
+            return [whole] if whole else []
+    sentences = [(sentence, numbers(sentence)) for sentence in _SENTENCE.findall(text)]
+    count = sum(len(pieces) for _, pieces in sentences)
+    return list(_packed(sentences, max(PASSAGE_PIECES, 2 * count // PASSAGES_CAP + 1)))
 
 
-def _packed(text: str, numbers: Callable[[str], Numbers], budget: int) -> Iterator[Numbers]:
+def _packed(sentences: Iterable[tuple[str, Numbers]], budget: int) -> Iterator[Numbers]:
     """Fill each passage with sentences; a paragraph's end closes one that is half full already."""
     passage: Numbers = []
-    for sentence in _SENTENCE.findall(text):
-        for part in _parts(numbers(sentence), budget):
+    for sentence, pieces in sentences:
+        for part in _parts(pieces, budget):
             if passage and len(passage) + len(part) > budget:
                 yield passage
                 passage = []

@@ -71,7 +71,7 @@ def test_the_same_questions_with_new_answers_are_research() -> None:
         "It is the driest place.",
         "Fifteen millimetres fall.",
         "Arica has even less.",
-        "Coastal fog brings water.",
+        "Fog brings water.",
     )
     assert reports(detector(), searches(*zip(RAIN, answers, strict=True)).steps) == []
 
@@ -105,7 +105,6 @@ def test_answers_that_say_the_same_in_other_words_are_nothing_new() -> None:
             "email on lunch to Bo",
             "email on lunch to Cy",
             "email on lunch to Di",
-            "email on lunch to Eve",
         ),
     ],
 )
@@ -130,7 +129,7 @@ def test_an_agent_that_keeps_asking_whatever_it_is_told_repeats_itself() -> None
     assert finding.evidence["about"] == "saying"
 
 
-def test_two_agents_that_ask_each_other_for_the_same_both_repeat_themselves() -> None:
+def test_agents_that_ask_each_other_for_the_same_repeat_themselves() -> None:
     run = turns(
         ("writer", "Please review the draft and give me your feedback."),
         ("reviewer", "I have looked at the draft. It looks good, please make any final changes you see fit."),
@@ -141,7 +140,8 @@ def test_two_agents_that_ask_each_other_for_the_same_both_repeat_themselves() ->
         ("writer", "Would you review the draft again and tell me your feedback?"),
         ("reviewer", "I reviewed the draft, it is good. Please go on with final changes."),
     )
-    assert len(reports(detector(), run.steps)) == 2
+    (finding,) = reports(detector(), run.steps)
+    assert finding.evidence["repetitions"] == 4
 
 
 def test_rounds_of_review_that_bring_something_each_time_are_none() -> None:
