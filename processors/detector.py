@@ -56,6 +56,12 @@ class Embedder(Protocol):
     def passages(self, text: str) -> tuple[bytes, ...]:
         """Give a vector for each passage of a text; a short text is one passage."""
 
+    def coverage(self, of: str, by: str, apart: str = "") -> tuple[float, int, int]:
+        """Say how much of what a text speaks of another speaks of too, and how many words of either that rests on.
+
+        Words near to those of `apart` are not counted of the first.
+        """
+
 
 ConfigT = TypeVar("ConfigT", bound=DetectorConfig)
 ItemT = TypeVar("ItemT", bound=msgspec.Struct)

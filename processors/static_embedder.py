@@ -14,6 +14,7 @@ from processors.embedding_similarity import EmbeddingSettings
 from processors.passages import passages
 from processors.static_table import StaticTable
 from processors.vectors import blended, quantised
+from processors.word_alignment import WordAlignment
 from schemas.metrics import CACHE_BYTES, CACHE_EVICTED, EMBEDDED_TEXTS
 
 CACHE = "embeddings"
@@ -41,6 +42,10 @@ class StaticEmbedder:
         if len(vectors) < 2:
             return vectors[0] if vectors else b""
         return blended(vectors)
+
+    def coverage(self, of: str, by: str, apart: str = "") -> tuple[float, int, int]:
+        """Say how much of a text another covers, 0 to 1, and how many words of either that rests on."""
+        return self._alignment.coverage(of, by, apart)
 
     def passages(self, text: str) -> tuple[bytes, ...]:
         """Give a vector for each passage of a text; a short text is one passage."""
@@ -80,6 +85,10 @@ class StaticEmbedder:
     @cached_property
     def _table(self) -> StaticTable:
         return StaticTable()
+
+    @cached_property
+    def _alignment(self) -> WordAlignment:
+        return WordAlignment(self._table)
 
 
 def _weight(vectors: tuple[bytes, ...]) -> int:
