@@ -152,7 +152,7 @@ class Assembly:
             yield SpendStage.group, partial(SpendStage, budgets, self.bus.now_ns)
         if self._runs_processor(JUDGE):
             config = self._settings.processors[JUDGE]
-            yield from judge_stages(config, models, self.bus.now_ns, self._memory.judge, self._tasks)
+            yield from judge_stages(config, models, self.bus, self._memory.judge, self._tasks)
 
     def _runs_processor(self, name: str) -> bool:
         return name in self._enabled("processors") and self._roles.runs(PROCESSORS, name)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from collector.bus.protocol import Bus, BusUnavailable, Record
 from config.problems import Path
 from config.settings import Settings
+from processors.judge_bookmarks import Stretch
 from processors.judge_config import JudgeConfig
+from schemas.topics import AGENT_STEPS
 
 if TYPE_CHECKING:
     from collector.stage_threads import MakeStage
     from processors.model_catalogue import PricedModels
 
 JUDGE = "llm_judge"
+READ_BACK_SECONDS, SILENCE_SECONDS = 10.0, 2.0
+"""How long steps are read again at a start, and how long is waited for any."""
 PACKAGES = ("anthropic", "re2")
 NO_KEY = (
     "the LLM judge is off: findings that stay grey are told as they are, as POSSIBLE. "
@@ -52,7 +59,7 @@ def unpriced_models(settings: Settings) -> Iterator[tuple[Path, str]]:
 
 
 def judge_stages(
-    config: JudgeConfig, models: PricedModels, clock_ns: Callable[[], int], memory_bytes: int, tasks: int
+    config: JudgeConfig, models: PricedModels, bus: Bus, memory_bytes: int, tasks: int
 ) -> Iterator[tuple[str, MakeStage]]:
     """Give what makes the judge and the owner of its money; `memory_bytes` are for all of the judge's tasks."""
     if not config.key() or not _can_run():
@@ -64,8 +71,24 @@ def judge_stages(
 
     shared = config.model_copy(update={"concurrency": max(1, config.concurrency // tasks)})
     api, prices = MessagesApi(config), JudgePrices(models)
-    yield LlmJudgeStage.group, partial(LlmJudgeStage, shared, prices, api, clock_ns, memory_bytes // tasks)
+    read = partial(read_back, bus)
+    yield LlmJudgeStage.group, partial(LlmJudgeStage, shared, prices, api, bus.now_ns, memory_bytes // tasks, read)
     yield JudgeBudgetStage.group, partial(JudgeBudgetStage, config.budgets)
+
+
+def read_back(bus: Bus, stretch: Stretch) -> Iterator[Record]:
+    """Read steps again that were read before; what has left the log since, or cannot be read now, is left out."""
+    with suppress(BusUnavailable), closing(bus.reader([AGENT_STEPS])) as reader:
+        reader.seek(AGENT_STEPS, stretch.partition, stretch.first)
+        at, deadline = stretch.first, time.monotonic() + READ_BACK_SECONDS
+        while at < stretch.until and time.monotonic() < deadline:
+            batch = reader.poll(timeout_seconds=SILENCE_SECONDS)
+            if not batch.records:
+                return
+            for record in batch.records:
+                if record.partition == stretch.partition and at <= record.offset < stretch.until:
+                    yield record
+                    at = record.offset + 1
 
 
 def _can_run() -> bool:

@@ -19,14 +19,20 @@ PART_BYTES = 1_600
 """The most that one text of one step may take: no single answer fills the exhibit."""
 SMALLEST_PART = 60
 CLAIM_BYTES = 1_500
+TIMED = frozenset(("retry_storm", "coordination"))
+"""Types of failure that are about waiting."""
 
 
 class Shown(msgspec.Struct, frozen=True, array_like=True):
-    """One step as it is shown. The label is ours (`s3`); everything in `text` was written by others."""
+    """One step as it is shown. The label is ours (`s3`); everything in `text` was written by others.
+
+    `is_evidence`: whether the finding is about it; the others are shown for what came before and after.
+    """
 
     label: str
     span_id: str
     text: str
+    is_evidence: bool
 
 
 class Exhibit(msgspec.Struct, frozen=True, array_like=True):
@@ -55,20 +61,22 @@ def exhibit_of(document: dict[str, Any], steps: Sequence[Step], window_tokens: i
     left = window_tokens * BYTES_PER_TOKEN - len(claim.encode())
     texts: dict[int, str] = {}
     for place in _by_importance(evidence, len(steps)):
-        text = _text(steps[place], mask, min(PART_BYTES, left // 2))
+        text = _when(document["type"], steps, place) + _text(steps[place], mask, min(PART_BYTES, left // 2))
         size = len(text.encode())
-        if text and size <= left:
+        if size <= left and left // 2 >= SMALLEST_PART:
             texts[place] = text
             left -= size
     shown = tuple(
-        Shown(f"s{number}", steps[place].span_id, texts[place]) for number, place in enumerate(sorted(texts), 1)
+        Shown(f"s{number}", steps[place].span_id, texts[place], place in evidence)
+        for number, place in enumerate(sorted(texts), 1)
     )
-    body = orjson.dumps([document["type"], claim, [[one.label, one.text] for one in shown]])
+    body = orjson.dumps([document["type"], claim, [[one.label, one.text, one.is_evidence] for one in shown]])
     return Exhibit(document["type"], claim, shown, content_hash(body) + content_hash(body[::-1]))
 
 
 def _claim(document: dict[str, Any]) -> str:
-    evidence = orjson.dumps(document["evidence"], default=str).decode()
+    figures = {name: value for name, value in document["evidence"].items() if "span" not in name}  # ids say nothing
+    evidence = orjson.dumps(figures, default=str).decode()
     return f"{document['title']}\n{document['explanation']}\nfigures: {evidence}"
 
 
@@ -83,10 +91,16 @@ def _by_importance(evidence: Sequence[int], count: int) -> Iterator[int]:
             yield place
 
 
-def _text(step: Step, mask: Masking, part_bytes: int) -> str:
-    """Write a step as lines of `name: value`; empty where not even its names fit."""
-    if part_bytes < SMALLEST_PART:
+def _when(failure: str, steps: Sequence[Step], place: int) -> str:
+    """Say when a step began, where that matters; elsewhere it would only make like runs differ."""
+    if failure not in TIMED:
         return ""
+    step = steps[place]
+    return f"begins at: {(step.start_ns - steps[0].start_ns) / 1e9:.1f} s, takes {step.duration_ns / 1e9:.1f} s\n"
+
+
+def _text(step: Step, mask: Masking, part_bytes: int) -> str:
+    """Write a step as lines of `name: value`."""
     parts = {
         "kind": step.kind,
         "name": step.name,

@@ -16,6 +16,8 @@ from processors.judge_exhibit import Exhibit
 PROMPT_VERSION = "1"
 """Part of what an answer is remembered by: change it with any text below."""
 TOOL = "record_verdict"
+ABOUT = ' about="claim"'
+"""Marks the steps that the finding is about."""
 
 
 class Ask(NamedTuple):
@@ -166,21 +168,21 @@ def _rules(failure: str) -> str:
 
 
 def _question(exhibit: Exhibit, nonce: str) -> str:
-    pieces = [_fenced(nonce, one.label, one.text) for one in exhibit.shown]
+    pieces = [_fenced(nonce, one.label, one.text, ABOUT if one.is_evidence else "") for one in exhibit.shown]
     return "\n".join(
         [
             f"N is {nonce}.",
             "The claim, by a program that is not sure of it:",
             _fenced(nonce, "claim", exhibit.claim),
-            "The recording, in order; steps between these were left out:",
+            "The recording, in order; steps between these may be left out. Those the claim is about are marked:",
             *pieces,
             f"Answer the question by calling {TOOL}.",
         ]
     )
 
 
-def _fenced(nonce: str, label: str, text: str) -> str:
-    return f'<data-{nonce} id="{label}">\n{text}\n</data-{nonce}>'
+def _fenced(nonce: str, label: str, text: str, about: str = "") -> str:
+    return f'<data-{nonce} id="{label}"{about}>\n{text}\n</data-{nonce}>'
 
 
 def _nonce(exhibit: Exhibit) -> str:

@@ -2,7 +2,7 @@
 
 The judge reads them here and not in the store, which may lag, be away or belong to another machine. Kept as records,
 a step costs one dict entry; of the runs that nobody asks about nothing is ever decoded. What is asked about is copied
-into the judge's own state at once, so only a restart between a step and the escalation it led to loses it.
+into the judge's own state at once; the rest is read from the log again after a restart (`judge_bookmarks.py`).
 """
 
 from __future__ import annotations

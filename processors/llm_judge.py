@@ -8,7 +8,7 @@ call under way was killed in between: its money counts as spent, and it is asked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ import orjson
 
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Record, State
+from processors.judge_bookmarks import Bookmarks, Stretch
 from processors.judge_calls import Calls, MessagesApi
 from processors.judge_cases import CALLING, GRANTED, Case, Docket
 from processors.judge_config import JudgeConfig
@@ -33,19 +34,28 @@ from schemas.topics import AGENT_STEPS, DETECTIONS, ESCALATIONS, JUDGE_GRANTS
 class LlmJudgeStage:
     """A stage over `escalations`. What it decides on stands in its state; calls under way and transcripts do not.
 
-    `memory_bytes`: what it may keep of steps that it may be asked about.
+    `memory_bytes`: what it may keep of steps that it may be asked about; `read_back` reads them again after a restart.
     """
 
     group = "llm_judge"
     topics: Sequence[str] = (AGENT_STEPS, ESCALATIONS, DETECTIONS, JUDGE_GRANTS)
 
     def __init__(
-        self, config: JudgeConfig, prices: JudgePrices, api: MessagesApi, clock_ns: Callable[[], int], memory_bytes: int
+        self,
+        config: JudgeConfig,
+        prices: JudgePrices,
+        api: MessagesApi,
+        clock_ns: Callable[[], int],
+        memory_bytes: int,
+        read_back: Callable[[Stretch], Iterable[Record]],
     ) -> None:
         self._config = config
         self._calls = Calls(api)
         self._docket = Docket()
         self._transcripts = Transcripts(memory_bytes)
+        self._bookmarks = Bookmarks(memory_bytes)
+        self._read_back = read_back
+        self._has_read_back = False
         self._sentences = Sentences(self._docket, clock_ns)
         self._hearings = Hearings(config, prices, self._docket, self._transcripts, self._sentences, self._calls.knows)
         self._to_start: dict[str, dict[str, Any]] = {}
@@ -61,6 +71,12 @@ class LlmJudgeStage:
         self._to_start.clear()
         self._folded.clear()
         self._docket.restore(state)
+        if not self._has_read_back:
+            for stretch in Bookmarks.stretches(state):
+                for record in self._read_back(stretch):
+                    self._transcripts.add(record)
+                    self._bookmarks.read(record)
+            self._has_read_back = True
 
     def handle(self, batch: Batch, state: State) -> Handled:
         """Read a batch, fold in what calls brought, and take every case as far as it goes."""
@@ -74,13 +90,14 @@ class LlmJudgeStage:
         for case in list(self._docket.cases.values()):
             self._hearings.advance(case, sitting)
         self._mark_calls()
-        return Handled(sitting.outputs, self._docket.changes(state, batch.now_ns))
+        return Handled(sitting.outputs, [*self._docket.changes(state, batch.now_ns), *self._bookmarks.changes()])
 
     # --- what comes in ---
 
     def _read(self, record: Record, sitting: Sitting) -> None:
         if record.topic == AGENT_STEPS:
             self._transcripts.add(record)
+            self._bookmarks.read(record)
             return
         try:
             if record.topic == ESCALATIONS:

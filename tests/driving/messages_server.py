@@ -13,7 +13,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-FENCE = '<data-{nonce} id="([^"]*)">\n(.*?)\n</data-{nonce}>'
+FENCE = '<data-{nonce} id="([^"]*)"[^>\n]*>\n(.*?)\n</data-{nonce}>'
 
 
 class Reply(NamedTuple):

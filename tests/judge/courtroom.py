@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Batch, Consumer, Outgoing, Record, Stage
+from collector.judging import read_back
 from processors.judge_budget import JudgeBudgetStage
 from processors.judge_calls import MessagesApi
 from processors.judge_config import JudgeBudgets, JudgeConfig
@@ -66,7 +68,12 @@ class Courtroom:
 
     def _judge(self, prices: JudgePrices) -> LlmJudgeStage:
         return LlmJudgeStage(
-            self.config, prices, MessagesApi(self.config, self.pauses.append), self.bus.now_ns, 32 << 20
+            self.config,
+            prices,
+            MessagesApi(self.config, self.pauses.append),
+            self.bus.now_ns,
+            32 << 20,
+            partial(read_back, self.bus),
         )
 
     def publish(self, records: Sequence[Outgoing]) -> None:
