@@ -16,13 +16,16 @@ class FaultyLink:
     """Listens on `port` and passes everything on to a server; its attributes say what goes wrong, from now on.
 
     `cut_answers`: to how many requests that bring rows the answer is lost, with the connection, once the server has
-    given it. `delay_seconds`: how late answers come.
+    given it. `delay_seconds`: how late answers come. `hangs_up`: connections are ended at their first words.
+    `connections` and `sent_bytes` count what came.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.cut_answers = 0
         self.delay_seconds = 0.0
+        self.hangs_up = False
         self.connections = 0
+        self.sent_bytes = 0
         self._target = (host, port)
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
@@ -58,7 +61,15 @@ class FaultyLink:
             except OSError:
                 return
             self.connections += 1
+            if self.hangs_up:
+                threading.Thread(target=self._hang_up, args=(client,), daemon=True).start()
+                continue
             _Pair(self, client, self._target).start()
+
+    def _hang_up(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            self.sent_bytes += len(client.recv(CHUNK))
+        _end(client)
 
     def hold(self, one: socket.socket) -> None:
         with self._lock:
@@ -94,6 +105,7 @@ class _Pair:
     def _pass_requests(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._client.recv(CHUNK):
+                self._link.sent_bytes += len(data)
                 self._brings_rows |= BRINGS_ROWS in data.lower()
                 self._server.sendall(data)
         self._close()

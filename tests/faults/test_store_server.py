@@ -100,6 +100,26 @@ def test_answers_that_get_lost_and_cut_wires_store_nothing_twice(place: Place, t
         pipeline.kill_if_running()
 
 
+@pytest.mark.timeout(300)
+def test_a_server_that_takes_longer_than_anybody_waits_gets_everything_once(place: Place, tmp_path: Path) -> None:
+    """Every answer to an insert comes after it was given up, and the insert was made all the same."""
+    hasty = ("sinks::clickhouse::timeout_seconds=1", f"sinks::clickhouse::dsn={place.faulty_dsn}")
+    pipeline = PipelineProcess(tmp_path / "data", *hasty)
+    try:
+        pipeline.start()
+        place.link.delay_seconds = 2.5
+        sent = send(pipeline, seed=1, count=4)
+        until(lambda: "did not answer in time" in sink_of(pipeline).get("error", ""))
+        sent += send(pipeline, seed=2, count=2)
+        place.link.delay_seconds = 0.2
+        until(lambda: stored(place.dsn) == (sent, sent))
+        pipeline.settle()
+        assert stored(place.dsn) == (sent, sent)
+        assert pipeline.stop() == 0
+    finally:
+        pipeline.kill_if_running()
+
+
 @pytest.mark.timeout(120)
 def test_a_wrong_password_stops_the_start_and_says_what_to_do(place: Place, tmp_path: Path) -> None:
     wrong = place.dsn.partition("@")[2]

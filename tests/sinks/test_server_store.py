@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 from clickhouse_fixtures import Place
@@ -10,6 +11,7 @@ from stored_spans import NOW, EmptyState, numbers_of, outgoing_spans, record_of
 
 from collector.bus.protocol import Batch
 from schemas.topics import OTLP_SPANS
+from sinks.circuit import FAILURES
 from sinks.clickhouse import ClickHouseSink
 from sinks.schema import migrations
 from sinks.server_store import Patience, ServerStore
@@ -107,6 +109,28 @@ def test_an_answer_that_comes_too_late_is_one_that_is_asked_for_again(place: Pla
     place.link.delay_seconds = 0
     deliver(store, batch_of(1, 2), "sinks|one", again=True)
     assert numbers_of(store) == [1, 2]
+
+
+def test_a_server_that_is_away_is_asked_little_and_sent_nothing(place: Place) -> None:
+    store = ServerStore(place.faulty_dsn)
+    sink = ClickHouseSink(lambda: store)
+    sink.restore(EmptyState())
+    place.link.unplug()
+    place.link.hangs_up = True
+    place.link.plug_in()
+    begun, connections = place.link.sent_bytes, place.link.connections
+    costs = []
+    for _ in range(20):
+        with pytest.raises(StoreAway):
+            sink.deliver(batch_of(*range(1, 400)), "sinks|one", again=True)
+        sink.restore(EmptyState())
+        costs.append(place.link.sent_bytes - begun)
+    in_a_try = [after - before for before, after in pairwise(costs)]
+    assert max(in_a_try[FAILURES - 1 :]) < min(costs[0], 2_000), "a question, and no batch"
+    assert place.link.connections - connections <= 2 * 20
+    place.link.hangs_up = False
+    sink.deliver(batch_of(*range(1, 400)), "sinks|one", again=True)
+    assert numbers_of(store) == list(range(1, 400))
 
 
 def test_what_is_kept_and_when_it_moves_follows_the_configuration_on_tables_that_are_there(place: Place) -> None:
