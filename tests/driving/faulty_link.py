@@ -17,7 +17,7 @@ class FaultyLink:
 
     `cut_answers`: to how many requests that bring rows the answer is lost, with the connection, once the server has
     given it. `delay_seconds`: how late answers come. `hangs_up`: connections are ended at their first words.
-    `connections` and `sent_bytes` count what came.
+    `connections` counts all there were, `refused_rows` those of them that were ended and would have brought rows.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -25,7 +25,7 @@ class FaultyLink:
         self.delay_seconds = 0.0
         self.hangs_up = False
         self.connections = 0
-        self.sent_bytes = 0
+        self.refused_rows = 0
         self._target = (host, port)
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
@@ -68,7 +68,7 @@ class FaultyLink:
 
     def _hang_up(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            self.sent_bytes += len(client.recv(CHUNK))
+            self.refused_rows += BRINGS_ROWS in client.recv(CHUNK).lower()
         _end(client)
 
     def hold(self, one: socket.socket) -> None:
@@ -105,7 +105,6 @@ class _Pair:
     def _pass_requests(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._client.recv(CHUNK):
-                self._link.sent_bytes += len(data)
                 self._brings_rows |= BRINGS_ROWS in data.lower()
                 self._server.sendall(data)
         self._close()
