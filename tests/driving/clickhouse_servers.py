@@ -32,7 +32,7 @@ USERS = """<clickhouse>
   </default></users>
 </clickhouse>"""
 CONFIG = """<clickhouse>
-  <tcp_port>9000</tcp_port>
+  <tcp_port>9000</tcp_port>{more}
   <user_directories><users_xml><path>{folder}/users.xml</path></users_xml></user_directories>
   <macros><shard>1</shard><replica>a</replica></macros>
   <remote_servers>
@@ -72,16 +72,19 @@ class Server(Protocol):
 class ChdbServer:
     """The interface over chDB, in a process of its own on a port of its own.
 
-    `grants` are all the rights there are, where any are given; `profile` are settings as XML.
+    `grants` are all the rights there are, where any are given; `profile` are settings, and `more` is what else is
+    configured, as XML.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, *options: str, grants: Sequence[str] = (), profile: str = "") -> None:
+    def __init__(
+        self, folder: Path, *options: str, grants: Sequence[str] = (), profile: str = "", more: str = ""
+    ) -> None:
         self._folder = folder
         self._options = options
         self.let(grants, profile)
-        (folder / "config.xml").write_text(CONFIG.format(folder=folder))
+        (folder / "config.xml").write_text(CONFIG.format(folder=folder, more=more))
         self.port = 0
         self.start()
 
