@@ -26,7 +26,9 @@ def open_bus(settings: Settings, readers: Collection[str] | None = None, queue_b
     if bus.kafka is not None:
         from collector.bus.kafka import KafkaBus
 
-        return KafkaBus(connection_of(bus, bus.kafka), replication=bus.kafka.replication)
+        return KafkaBus(
+            connection_of(bus, bus.kafka), replication=bus.kafka.replication, readers=_readers_of_spans(settings)
+        )
     embedded = bus.embedded or EmbeddedBusSettings()
     folder = settings.service.data_dir / "bus"
     return EmbeddedBus(
@@ -38,6 +40,11 @@ def open_bus(settings: Settings, readers: Collection[str] | None = None, queue_b
         prefix=bus.prefix,
         readers=readers,
     )
+
+
+def _readers_of_spans(settings: Settings) -> Collection[str]:
+    """List the groups that read what senders bring."""
+    return ("normaliser", "sinks/clickhouse") if settings.sinks else ("normaliser",)
 
 
 def connection_of(bus: BusSettings, kafka: KafkaBusSettings) -> KafkaConnection:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 
+from collector.bus.backlog import BROUGHT
 from collector.bus.clock import BusClock
-from collector.bus.drain_rate import FIRST_BYTES_A_SECOND
+from collector.bus.kafka_backlog import KafkaBacklog
 from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.kafka_everywhere import KafkaEverywhere
 from collector.bus.kafka_fetching import Place
@@ -32,11 +33,21 @@ FRAMING_BYTES = 4096
 
 
 class KafkaBus:
-    """A bus on a cluster whose topics are there. `replication` is for changelogs, which are made when first needed."""
+    """A bus on a cluster whose topics are there.
 
-    def __init__(self, connection: KafkaConnection, topics: Sequence[Topic] = TOPICS, replication: int = 0) -> None:
+    `replication` is for changelogs, which are made when first needed; `readers` are the groups whose backlog counts.
+    """
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        topics: Sequence[Topic] = TOPICS,
+        replication: int = 0,
+        readers: Collection[str] = (),
+    ) -> None:
         self._connection = connection
         self._replication = replication
+        self._readers = readers
         self._loop = LoopThread()
         self._topics = KafkaTopics(connection)
         self._clock = BusClock(0)
@@ -100,12 +111,12 @@ class KafkaBus:
         return self._clock.now_ns()
 
     def backlog_bytes(self) -> int:
-        """Estimate what is still to be read; see `Bus.backlog_bytes`."""
-        return 0
+        """Estimate what is still to be read; see `Bus.backlog_bytes`. It is a second old, or two."""
+        return self._backlog.unread_bytes()
 
     def drained_bytes_a_second(self) -> float:
-        """Say how fast it is read; see `Bus.drained_bytes_a_second`: not measured, as no backlog is."""
-        return FIRST_BYTES_A_SECOND
+        """Say how fast it is read; see `Bus.drained_bytes_a_second`."""
+        return self._backlog.drained_bytes_a_second()
 
     def retain_for(self, readers: Collection[str]) -> None:
         """Leave retention to Kafka, which keeps records for their time whoever has read them."""
@@ -113,6 +124,7 @@ class KafkaBus:
     def close(self) -> None:
         """Deliver what was accepted, then disconnect."""
         self._loop.run(self._publisher.close())
+        self._loop.run(self._backlog.close())
         self._loop.run(self._topics.close())
         self._loop.close()
 
@@ -132,6 +144,14 @@ class KafkaBus:
             self._loop, self._connection, self.partitions, self._limits.__getitem__, max(self._limits.values())
         )
         await self._publisher.start()
+        self._backlog = KafkaBacklog(
+            self._loop,
+            self._connection,
+            self._topics,
+            self._readers,
+            self._places([topic for topic in BROUGHT if topic in self._limits]),
+            self._publisher.record_bytes,
+        )
 
     def _places(self, topics: Sequence[str]) -> Sequence[Place]:
         return [(topic, part) for topic in topics for part in range(self.partitions(topic))]

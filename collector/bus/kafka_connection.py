@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
+
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+# What goes wrong is raised, counted and shown; its lines are for who sets up logging.
 
 
 @dataclass(frozen=True)

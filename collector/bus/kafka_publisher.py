@@ -27,6 +27,8 @@ BATCH_BYTES = 1024 * 1024
 SLOW_SECONDS = 5.0
 """How long a record may go unacknowledged before others are refused."""
 CLOSING_SECONDS = 5.0
+NEW_SHARE = 0.02
+"""How much a record counts in the average size of its topic's."""
 Waiting = tuple[Sequence[Outgoing], "Future[None]"]
 
 
@@ -53,6 +55,7 @@ class Publisher:
         self._numbers = count()
         self._under_way: dict[int, float] = {}
         """When what is not yet acknowledged was begun, oldest first."""
+        self._sizes: dict[str, float] = {}
 
     async def start(self) -> None:
         """Connect."""
@@ -74,6 +77,10 @@ class Publisher:
         if waited < SLOW_SECONDS:
             return ""
         return f"Kafka on {self._connection.brokers} has acknowledged nothing for {waited:.0f} s: see whether it runs"
+
+    def record_bytes(self, topic: str) -> float:
+        """Say what records of a topic that were published here took of late, on average; 0 where there were none."""
+        return self._sizes.get(topic, 0.0)
 
     def publish(self, records: Sequence[Outgoing]) -> Future[None]:
         """Append records; see `Bus.publish`."""
@@ -125,6 +132,8 @@ class Publisher:
         sent = []
         for record in records:
             where = self._connection.on_broker(record.topic)
+            size = len(record.value)
+            self._sizes[record.topic] = self._sizes.get(record.topic, size) * (1 - NEW_SHARE) + size * NEW_SHARE
             sent.append(await self._producer.send(*to_send(record, where, self._partitions(record.topic))))
         for record, future in zip(records, sent, strict=True):
             try:

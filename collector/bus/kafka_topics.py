@@ -15,6 +15,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.kafka_errors import sorted_error
+from collector.bus.kafka_first_contact import reason_for
 from collector.bus.protocol import BusUnavailable
 from schemas.topics import Topic
 
@@ -71,7 +72,8 @@ class KafkaTopics:
             await admin.start()
         except Exception as error:
             await admin.close()
-            raise sorted_error(error, f"connecting to Kafka on {self._connection.brokers}") from error
+            found = await reason_for(error, self._connection)
+            raise sorted_error(found, f"connecting to Kafka on {self._connection.brokers}") from error
         self._admin = admin
 
     async def close(self) -> None:

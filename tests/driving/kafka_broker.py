@@ -18,17 +18,28 @@ import uuid
 from pathlib import Path
 from typing import Protocol
 
+import trustme
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from kafka_jars import NoBroker, kafka_jars
 
 START_SECONDS = 90.0
+USER, PASSWORD = "tracemend", "open-sesame"
+"""Who is let in by the door that asks."""
+LOGIN = "org.apache.kafka.common.security"
 JAVA = ("java", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secured},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secured}
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config={plain} required user_{user}="{password}";
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram} required;
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/keystore.pem
 controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
 log.dirs={folder}/log
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -81,16 +92,33 @@ class ContainerBroker:
 
 
 class JavaBroker:
-    """Apache Kafka from its jars, in a folder; it dies with this process."""
+    """Apache Kafka from its jars, in a folder; it dies with this process.
+
+    Beside the open door at `bootstrap` it has one at `secured`, with TLS by `authority` (a file) and a password.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._classpath = f"{kafka_jars()}/*"
-        self._port, controller = _free_port(), _free_port()
-        self.bootstrap = f"127.0.0.1:{self._port}"
+        self._port, secured, controller = _free_port(), _free_port(), _free_port()
+        self.bootstrap, self.secured = f"127.0.0.1:{self._port}", f"127.0.0.1:{secured}"
+        self.authority = _make_certificate(folder)
         self._properties = folder / "server.properties"
-        self._properties.write_text(PROPERTIES.format(port=self._port, controller=controller, folder=folder))
-        self._run("kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", self._properties)
+        self._properties.write_text(
+            PROPERTIES.format(
+                port=self._port,
+                secured=secured,
+                controller=controller,
+                folder=folder,
+                user=USER,
+                password=PASSWORD,
+                plain=f"{LOGIN}.plain.PlainLoginModule",
+                scram=f"{LOGIN}.scram.ScramLoginModule",
+            )
+        )
+        credentials = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
+        format_ = ("format", "--standalone", "-t", _cluster_id(), "-c", self._properties, "--add-scram", credentials)
+        self._run("kafka.tools.StorageTool", *format_)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -161,6 +189,18 @@ def _listens(port: int) -> bool:
 
 def _cluster_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def _make_certificate(folder: Path) -> Path:
+    """Make an authority and a certificate of this machine; returns the authority's file."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    readable = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())  # the only form that Java reads
+    chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+    (folder / "keystore.pem").write_bytes(readable + chain)
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    return folder / "authority.pem"
 
 
 def _die_with_us() -> None:
