@@ -66,9 +66,12 @@ class DeliveryTask(StageTask):
         return batch
 
     def _gather(self, limit: int, timeout_seconds: float) -> Batch:
-        """Poll until a batch is full or old enough; one that fills quickly may grow older, for it then costs less."""
+        """Poll until a batch is full or old enough; one that fills quickly may grow older, for it then costs less.
+
+        Where other tasks wait for their turn it does not: what comes while they have it makes the next batch large.
+        """
         batch = self.consumer.poll(limit, self._max_bytes, timeout_seconds)
-        if not batch.records:
+        if not batch.records or timeout_seconds <= 0:
             return batch
         records, begun = list(batch.records), time.monotonic()
         size = sum(len(record.value) for record in records)

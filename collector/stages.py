@@ -1,5 +1,7 @@
 """A thread for each group: it works the tasks that are this member's, each with a stage of its own.
 
+Where there are several it has a few hands: a task is in one of them at a time, and all are back between two rounds.
+
 On the embedded bus a group is one task. On Kafka it has one for each partition number; which of them are here changes
 as members come and go, and a task that goes is left at a commit. Being fenced means "stop": of one task where the
 group's work is shared out, else of the whole program, for another one has the data.
@@ -9,7 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from collector.bus.protocol import Bus, Delivery, Fenced, Stage, Tasks
 from collector.deliveries import DeliveryTask
@@ -18,6 +21,8 @@ from collector.stage_task import StageTask, pause_seconds
 from schemas.metrics import STAGE_LAG
 
 POLL_SECONDS = 0.25
+AT_A_TIME = 4
+"""How many tasks of a group are worked beside one another: most of their time they wait for commits."""
 SHARING_SECONDS = 0.02
 """How often it is looked whether tasks have been shared out."""
 
@@ -53,6 +58,7 @@ class StageThread:
         self._tasks: dict[int, StageTask] = {}
         self._members: Tasks | None = None
         self._failures = 0
+        self._pool = ThreadPoolExecutor(AT_A_TIME, f"tasks-{self._group}")
         self._stop = threading.Event()
         self._finish = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stage-{self._group}", daemon=True)
@@ -115,20 +121,33 @@ class StageThread:
         self._show_status()
 
     def _work(self, members: Tasks) -> None:
-        alone = len(self._tasks) == 1
         ready = [number for number, task in self._tasks.items() if task.pause_left() <= 0]
-        for number in ready:
-            try:
-                self._tasks[number].round(self._patience() if alone else 0.0)
-            except Fenced:
-                if not members.shared:
-                    raise
-                self._let_go([number])
         if not ready:
             pauses = [task.pause_left() for task in self._tasks.values()]
             self._stop.wait(max(0.0, min([POLL_SECONDS, *pauses])))
-        elif not alone and not any(task.behind for task in self._tasks.values()):
-            members.wait(self._patience())
+            return
+        alone = len(self._tasks) == 1
+        if not alone or self._finish.is_set():
+            members.wait(0.0 if any(self._tasks[number].behind for number in ready) else self._patience())
+        if alone:
+            self._rounds(members, [self._round(ready[0], self._patience())])
+        else:
+            self._rounds(members, self._pool.map(self._round, ready))
+
+    def _round(self, number: int, timeout_seconds: float = 0.0) -> tuple[int, Fenced | None]:
+        """Work a task once; says whether it was fenced."""
+        try:
+            self._tasks[number].round(timeout_seconds)
+        except Fenced as error:
+            return number, error
+        return number, None
+
+    def _rounds(self, members: Tasks, done: Iterable[tuple[int, Fenced | None]]) -> None:
+        fenced = [(number, error) for number, error in done if error is not None]
+        for number, error in fenced:
+            if not members.shared:
+                raise error
+            self._let_go([number])
 
     def _patience(self) -> float:
         """Say how long to wait for something to read."""
@@ -141,7 +160,8 @@ class StageThread:
                 stage, self._spare = self._spare or self._make(), None
                 task = self._task(stage, consumer, self._finish.is_set, self._show_lag, self._max_bytes)
                 self._tasks[number] = task
-                task.begin()
+            for number in numbers:
+                self._tasks[number].begin()
         except Exception as error:
             self._let_go([number for number in numbers if number in self._tasks])
             if self.status == STARTING or (isinstance(error, Fenced) and not members.shared):
@@ -170,5 +190,6 @@ class StageThread:
 
     def _end(self) -> None:
         self._let_go(list(self._tasks))
+        self._pool.shutdown()
         if self._members is not None:
             self._members.close()

@@ -13,7 +13,9 @@ from concurrent.futures import Future
 from collector.bus.backlog import BROUGHT
 from collector.bus.clock import BusClock
 from collector.bus.kafka_backlog import KafkaBacklog
+from collector.bus.kafka_changelog import Changelog
 from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_ends import KafkaEnds
 from collector.bus.kafka_everywhere import KafkaEverywhere
 from collector.bus.kafka_fetching import Place
 from collector.bus.kafka_loop import LoopThread
@@ -23,6 +25,7 @@ from collector.bus.kafka_reader import KafkaReader
 from collector.bus.kafka_task import KafkaTask
 from collector.bus.kafka_tasks import KafkaTasks
 from collector.bus.kafka_topics import KafkaTopics
+from collector.bus.kafka_transactions import Transactions
 from collector.bus.protocol import BusError, BusUnavailable, Outgoing, Tasks
 from collector.bus.whole_group import WholeGroup
 from schemas.metrics import BUS_CLOCK_AHEAD
@@ -50,6 +53,7 @@ class KafkaBus:
         self._readers = readers
         self._loop = LoopThread()
         self._topics = KafkaTopics(connection)
+        self._ends = KafkaEnds(connection)
         self._clock = BusClock(0)
         BUS_CLOCK_AHEAD.set_function(self._clock.ahead_seconds)
         try:
@@ -124,7 +128,7 @@ class KafkaBus:
     def close(self) -> None:
         """Deliver what was accepted, then disconnect."""
         self._loop.run(self._publisher.close())
-        self._loop.run(self._backlog.close())
+        self._loop.run(self._ends.close())
         self._loop.run(self._topics.close())
         self._loop.close()
 
@@ -148,6 +152,7 @@ class KafkaBus:
             self._loop,
             self._connection,
             self._topics,
+            self._ends,
             self._readers,
             self._places([topic for topic in BROUGHT if topic in self._limits]),
             self._publisher.record_bytes,
@@ -164,9 +169,21 @@ class KafkaBus:
         return reader
 
     def _task(self, group: str, topics: Sequence[str], number: int) -> KafkaTask:
-        limit = changelog_of(group).max_message_bytes
+        kept = changelog_of(group)
+        changelog = Changelog(self._connection, self._ends, group, kept.name, number)
+        name = self._connection.on_broker(f"{group}-{number}")
+        transactions = Transactions(self._connection, name, kept.max_message_bytes)
+        where = [(topic, number) for topic in topics]
         return KafkaTask(
-            self._loop, self._connection, self._topics, self._clock, group, topics, number, self.partitions, limit
+            self._loop,
+            self._connection,
+            self._topics,
+            self._clock,
+            group,
+            where,
+            self.partitions,
+            transactions,
+            changelog,
         )
 
     def _tasks_of(self, group: str, topics: Sequence[str]) -> int:

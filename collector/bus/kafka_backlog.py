@@ -10,11 +10,11 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from collector.bus.drain_rate import DrainRate
 from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_ends import KafkaEnds
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_topics import KafkaTopics, Place
 
@@ -32,6 +32,7 @@ class KafkaBacklog:
         loop: LoopThread,
         connection: KafkaConnection,
         topics: KafkaTopics,
+        known_ends: KafkaEnds,
         groups: Collection[str],
         places: Sequence[Place],
         record_bytes: Callable[[str], float],
@@ -42,7 +43,7 @@ class KafkaBacklog:
         self._groups = groups
         self._places = places
         self._record_bytes = record_bytes
-        self._consumer: AIOKafkaConsumer | None = None
+        self._known_ends = known_ends
         self._read_to: Mapping[Place, int] = {}
         self._drain = DrainRate()
         self._unread = 0
@@ -59,11 +60,6 @@ class KafkaBacklog:
     def drained_bytes_a_second(self) -> float:
         """Say how fast the slowest group reads, as far as that was seen."""
         return self._drain.bytes_a_second()
-
-    async def close(self) -> None:
-        """Disconnect."""
-        if self._consumer is not None:
-            await self._consumer.stop()
 
     async def _look(self) -> None:
         with contextlib.suppress(Exception):  # what is wrong with the broker shows where it is written
@@ -85,11 +81,6 @@ class KafkaBacklog:
         self._unread = int(unread)
 
     async def _ends(self) -> Mapping[Place, int]:
-        if self._consumer is None:
-            self._consumer = AIOKafkaConsumer(isolation_level="read_committed", **self._connection.options())
-            await self._consumer.start()
-        wanted = {
-            TopicPartition(self._connection.on_broker(topic), part): (topic, part) for topic, part in self._places
-        }
-        ends = await self._consumer.end_offsets(list(wanted))
-        return {wanted[partition]: end for partition, end in ends.items()}
+        on_broker = self._connection.on_broker
+        wanted = {TopicPartition(on_broker(topic), part): (topic, part) for topic, part in self._places}
+        return {wanted[partition]: end for partition, end in (await self._known_ends.of(list(wanted))).items()}

@@ -16,6 +16,7 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from collector.bus import embedded_log as log
 from collector.bus.embedded_consumer import EmbeddedState
 from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_ends import KafkaEnds
 from collector.bus.kafka_records import Sent
 from collector.bus.protocol import BusUnavailable, StateChange
 from schemas.metrics import RESTORE_LEFT, STATE_DROPPED
@@ -29,8 +30,9 @@ NOTHING_SECONDS = 30.0
 class Changelog:
     """The state of one task. `state` is as of the last commit."""
 
-    def __init__(self, connection: KafkaConnection, group: str, topic: str, partition: int) -> None:
+    def __init__(self, connection: KafkaConnection, ends: KafkaEnds, group: str, topic: str, partition: int) -> None:
         self._connection = connection
+        self._ends = ends
         self._group = group
         self._partition = TopicPartition(connection.on_broker(topic), partition)
         self._memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -67,18 +69,20 @@ class Changelog:
 
     async def restore(self) -> None:
         """Read what was committed since this was last in step, to the end of the changelog."""
+        end = (await self._ends.of([self._partition]))[self._partition]
+        if self._next >= end:
+            return
         consumer = AIOKafkaConsumer(
             isolation_level="read_committed", auto_offset_reset="earliest", **self._connection.options()
         )
         consumer.assign([self._partition])
         await consumer.start()
         try:
-            await self._read(consumer)
+            await self._read(consumer, end)
         finally:
             await consumer.stop()
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        end = (await consumer.end_offsets([self._partition]))[self._partition]
+    async def _read(self, consumer: AIOKafkaConsumer, end: int) -> None:
         consumer.seek(self._partition, self._next)
         heard = time.monotonic()
         while self._next < end:

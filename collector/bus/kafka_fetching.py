@@ -18,7 +18,7 @@ from collector.bus.kafka_records import received
 from collector.bus.protocol import BusUnavailable, Range, Record
 
 FETCH_BYTES = 1024 * 1024
-LONGEST_FETCH_MS = 250
+LONGEST_FETCH_MS = 500
 """How long a fetch waits on the broker for something to come; a seek waits for the one that is under way."""
 ORDERING_SECONDS = 0.05
 """How long records of one partition wait for those of another that is known to have some."""
@@ -100,16 +100,22 @@ class Fetching:
             left = deadline - asyncio.get_running_loop().time()
             if any(self._waiting.values()):
                 await self._fill(min(ORDERING_SECONDS, max(0.0, left)) if self._behind() else 0.0)
-                records = self._merged(max_records, max_bytes)
-                return records, not any(self._waiting.values()) and not self._behind()
+                return self.take_what_is_here(max_records, max_bytes)
             if left <= 0:
                 return [], not self._behind()
             await self._fill(left)
 
     async def look(self, timeout_seconds: float) -> None:
         """Return when there is something to take, or the time is over."""
-        if not any(self._waiting.values()):
-            await self._fill(timeout_seconds)
+        await self._fill(0.0 if any(self._waiting.values()) else timeout_seconds)
+
+    def take_what_is_here(self, max_records: int, max_bytes: int) -> tuple[list[Record], bool]:
+        """Take what `look` found; also say whether that is all there is.
+
+        Alone of all this may be called beside the loop, while nothing else here is under way.
+        """
+        records = self._merged(max_records, max_bytes)
+        return records, not any(self._waiting.values()) and not self._behind()
 
     async def take_again(self, ranges: Iterable[Range]) -> list[Record]:
         """Read these records, but for those that are gone; what was fetched beyond them is kept for later."""
@@ -148,6 +154,7 @@ class Fetching:
                 made = received(record, place[0], self._latest_ns.get(place, 0))
                 self._latest_ns[place] = made.append_ns
                 self._waiting[place].append(made)
+            self._next[place] = records[-1].offset + 1
         for place in places:
             # Also past what is no record: ends of transactions, and what was aborted or compacted away.
             self._next[place] = await self._consumer.position(self._by_place[place])

@@ -23,6 +23,8 @@ class KafkaReader:
         self._clock = clock
         self._fetching = Fetching(connection, places)
         self._latest_ns = 0
+        self._is_looked_after = False
+        """Whether somebody else sees to it that what there is to read is fetched."""
 
     def start(self) -> None:
         """Connect; what is appended from now on is read."""
@@ -35,7 +37,11 @@ class KafkaReader:
 
     def poll(self, max_records: int = 500, max_bytes: int = 8_388_608, timeout_seconds: float = 0.5) -> Batch:
         """Wait for records; see `Consumer.poll`."""
-        records, all_read = self._do(self._fetching.take(max_records, max_bytes, timeout_seconds), "reading")
+        if timeout_seconds > 0 or not self._is_looked_after:
+            taken = self._do(self._fetching.take(max_records, max_bytes, timeout_seconds), "reading")
+        else:
+            taken = self._fetching.take_what_is_here(max_records, max_bytes)
+        records, all_read = taken
         if records:
             self._latest_ns = max(self._latest_ns, records[-1].append_ns)
         # While there is more to read, time is the records' own: deadlines must not overtake the backlog.

@@ -11,6 +11,7 @@ from collector.bus.clock import BusClock
 from collector.bus.embedded_consumer import EmbeddedState
 from collector.bus.kafka_changelog import Changelog
 from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_errors import sorted_error
 from collector.bus.kafka_fetching import Place
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_reader import KafkaReader, behind
@@ -18,11 +19,10 @@ from collector.bus.kafka_records import Sent, to_send
 from collector.bus.kafka_topics import KafkaTopics
 from collector.bus.kafka_transactions import Transactions
 from collector.bus.protocol import Batch, Outgoing, Range, StateChange
-from schemas.topics import changelog_of
 
 
 class KafkaTask(KafkaReader):
-    """Reads partition `number` of each topic, and commits outputs, state and offsets together.
+    """Reads one partition of each topic, and commits outputs, state and offsets together.
 
     Whoever begins it last has it: the members before are fenced by the transactional id.
     """
@@ -34,23 +34,24 @@ class KafkaTask(KafkaReader):
         topics: KafkaTopics,
         clock: BusClock,
         group: str,
-        read: Sequence[str],
-        number: int,
+        places: Sequence[Place],
         partitions: Callable[[str], int],
-        max_bytes: int,
+        transactions: Transactions,
+        changelog: Changelog,
     ) -> None:
-        self._places = [(topic, number) for topic in read]
-        super().__init__(loop, connection, self._places, clock)
+        super().__init__(loop, connection, places, clock)
+        self._places = places
         self._connection = connection
         self._topics = topics
         self._group = group
         self._partitions = partitions
-        self._transactions = Transactions(connection, connection.on_broker(f"{group}-{number}"), max_bytes)
-        self._changelog = Changelog(connection, group, changelog_of(group).name, number)
+        self._transactions = transactions
+        self._changelog = changelog
         self._committed: dict[Place, int] = {}
         self._read_times: dict[Place, int] = {}
         self._open = False
         """Whether records were polled since the last commit."""
+        self._not_found: Exception | None = None
         self._begun = False
         self._settled = False
         """Whether what is kept here is what Kafka has committed."""
@@ -67,8 +68,15 @@ class KafkaTask(KafkaReader):
         return self._begun
 
     async def look(self, timeout_seconds: float) -> None:
-        """Return when there is something to poll, or the time is over. To be called on the bus's loop."""
-        await self._fetching.look(timeout_seconds)
+        """Return when there is something to poll, or the time is over. To be called on the bus's loop.
+
+        From then on a poll that is not to wait takes what this found.
+        """
+        self._is_looked_after = True
+        try:
+            await self._fetching.look(timeout_seconds)
+        except Exception as error:  # noqa: BLE001  # raised by the poll
+            self._not_found = error
 
     @property
     def restore_left(self) -> int:
@@ -82,6 +90,9 @@ class KafkaTask(KafkaReader):
 
     def poll(self, max_records: int = 500, max_bytes: int = 8_388_608, timeout_seconds: float = 0.5) -> Batch:
         """Wait for records; see `Consumer.poll`."""
+        error, self._not_found = self._not_found, None
+        if error is not None:
+            raise sorted_error(error, f"reading as {self._group}") from error
         return self._taken(super().poll(max_records, max_bytes, timeout_seconds))
 
     def poll_again(self, ranges: Sequence[Range]) -> Batch:

@@ -165,7 +165,7 @@ class Tasks(Protocol):
         """Begin tasks: members who had them are fenced, and their state is restored. Raises BusUnavailable."""
 
     def wait(self, timeout_seconds: float) -> None:
-        """Wait until one of the tasks that were begun may have something to read."""
+        """Wait until one of the tasks that were begun may have something to read; polls need not wait then."""
 
     def progress(self) -> str:
         """Say, from any thread, how far tasks that are being begun have come; empty where none is."""
