@@ -10,6 +10,8 @@ import pytest
 from clickhouse_servers import ChdbServer, NoServer, Server, real_server
 from faulty_link import FaultyLink
 
+from sinks.server_store import ServerStore
+
 
 class Place(NamedTuple):
     """A database on a server, and a wire to it that may fail."""
@@ -45,5 +47,9 @@ def clickhouse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def place(clickhouse: Server) -> Iterator[Place]:
     link = FaultyLink(clickhouse.host, clickhouse.port)
-    yield Place(clickhouse, f"t{uuid.uuid4().hex[:10]}", link)
+    database = f"t{uuid.uuid4().hex[:10]}"
+    yield Place(clickhouse, database, link)
     link.unplug()
+    store = ServerStore(clickhouse.dsn("default"))
+    store.command(f"DROP DATABASE IF EXISTS {database}")
+    store.close()
