@@ -62,6 +62,9 @@ class Embedder(Protocol):
         Words near to those of `apart` are not counted of the first.
         """
 
+    def nearest(self, of: str, by: str) -> list[float]:
+        """Say for each distinct word of content of a text how near the other comes to it, 0 to 1."""
+
 
 ConfigT = TypeVar("ConfigT", bound=DetectorConfig)
 ItemT = TypeVar("ItemT", bound=msgspec.Struct)

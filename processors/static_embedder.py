@@ -47,6 +47,10 @@ class StaticEmbedder:
         """Say how much of a text another covers, 0 to 1, and how many words of either that rests on."""
         return self._alignment.coverage(of, by, apart)
 
+    def nearest(self, of: str, by: str) -> list[float]:
+        """Say for each distinct word of content of a text how near the other comes to it, 0 to 1."""
+        return self._alignment.nearest(of, by)
+
     def passages(self, text: str) -> tuple[bytes, ...]:
         """Give a vector for each passage of a text; a short text is one passage."""
         key = xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))

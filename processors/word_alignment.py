@@ -6,13 +6,10 @@ against .93; requests against answers: .85 against .62), because one shared subj
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 
-from processors.loop_vocabulary import JOINING_WORDS
+from processors.content_words import content_words
 from processors.static_table import StaticTable
 from processors.vectors import DIMENSIONS
 
@@ -21,8 +18,6 @@ WORDS_OF, WORDS_BY = 40, 160
 WORDS_REMEMBERED = 32_768
 TOO_NEAR = 0.6
 """Cosine to a word left apart from which on a word is one of its kind (assist, help, helping)."""
-
-_WORD = re.compile(r"[^\W\d_]{4,}")
 
 Rows = npt.NDArray[np.float32]
 
@@ -46,9 +41,16 @@ class WordAlignment:
         nearest = (np.stack(asked) @ np.stack(told).T).max(axis=1)
         return round(float(nearest.mean()), 3), own, len(told)
 
+    def nearest(self, of: str, by: str) -> list[float]:
+        """Say for each distinct word of content of a text how near the other comes to it, 0 to 1."""
+        asked, told = self._rows(of, WORDS_OF), self._rows(by, WORDS_BY)
+        if not asked or not told:
+            return [0.0] * len(asked)
+        return [round(max(0.0, float(one)), 3) for one in (np.stack(asked) @ np.stack(told).T).max(axis=1)]
+
     def _rows(self, text: str, most: int) -> list[Rows]:
         rows: list[Rows] = []
-        for word in _distinct(_WORD.findall(text.lower())):
+        for word in content_words(text):
             row = self._row(word)
             if row is not None:
                 rows.append(row)
@@ -75,7 +77,3 @@ class WordAlignment:
             return len(rows)
         near = (np.stack(rows) @ np.stack(apart).T).max(axis=1)
         return int((near < TOO_NEAR).sum())
-
-
-def _distinct(words: Iterable[str]) -> Iterable[str]:
-    return (word for word in dict.fromkeys(words) if word not in JOINING_WORDS)

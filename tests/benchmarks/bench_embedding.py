@@ -1,4 +1,4 @@
-"""Embedding by the packaged table on one core: short texts that are all new, long ones, and ones that are known."""
+"""Embedding by the packaged table on one core, of new, long and known texts; and the detectors that read vectors."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import time
 from collections.abc import Sequence
 from random import Random
 
+from collector.components import detector_class, detector_names
+from processors.model_catalogue import PricedModels
 from processors.static_embedder import StaticEmbedder
 
 from . import Figure
+from .bench_loop import _step
+from .folding import folded
 
 TEXT = (
     "search flight price order user error retry file read write function test result page data customer refund "
     "check update list item query table value agent plan step next answer found nothing report summary city hotel"
 )
 SHORT, LONG = 12, 1_200
+STEPS = 6_400
 
 
 def run() -> list[Figure]:
@@ -24,11 +29,20 @@ def run() -> list[Figure]:
     long = [_text(random, LONG, number) for number in range(300)]
     embedder = StaticEmbedder()
     embedder.embed(TEXT)  # reads the table
-    return [
+    texts = [
         ("embedding, new texts of 12 words", _per_second(embedder, short), "texts/CPU-s"),
         ("embedding, new texts of 1,200 words", _per_second(embedder, long), "texts/CPU-s"),
         ("embedding, texts that are remembered", _per_second(embedder, short[-1_000:] * 20), "texts/CPU-s"),
     ]
+    return [*texts, *_detectors(embedder)]
+
+
+def _detectors(embedder: StaticEmbedder) -> list[Figure]:
+    """Measure each detector that reads vectors, over one run whose texts are new at each step."""
+    classes = [detector_class(name) for name in detector_names()]
+    made = [cls(cls.Config(), PricedModels(), embedder) for cls in classes if cls.reads_vectors]
+    steps = [_step(number) for number in range(STEPS)]
+    return [figure for detector in made for figure in folded(detector, steps)]
 
 
 def _text(random: Random, words: int, number: int) -> str:

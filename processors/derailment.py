@@ -1,0 +1,132 @@
+"""Finds derailment: a run that ends without ever having spoken of its task, while it spoke of other things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import ClassVar
+
+import msgspec
+import xxhash
+
+from processors.content_words import content_words
+from processors.derailment_report import Course, report
+from processors.detector import At, Detector, DetectorConfig
+from schemas.detection import Finding
+from schemas.step import AGENT, LLM, MEMORY, RETRIEVAL, TOOL, WORKFLOW, SpanRef, Step
+
+TASK_WORDS, TOLD_WORDS, RUN_WORDS = 40, 64, 160
+"""Words of content that are looked at: of the task, of one step, and of the run for whether it is about the task."""
+LEAST_TASK, LEAST_TOLD = 3, 8
+"""Words of content a task and a run must have; with fewer it stays silent."""
+UNSPOKEN, ELSEWHERE = 0.6, 0.36
+"""How near a run comes to the words of its task, and its words to those of the task, below which it is about something
+else. Both below: 9 of 13 derailments that were written by hand, 2 of 17 runs on their task; of passed runs of real
+agents 1 of 331, 0 of 39 and 0 of 29; but 180 of 580 chats of one question, most of them for a piece of writing."""
+LEAST_STEPS = 2
+"""Steps that say or do something from which on a run is more than one answer."""
+STEPS_KEPT = 48
+_ASKED, _DOING = (AGENT, WORKFLOW, LLM), (TOOL, RETRIEVAL, MEMORY)
+
+
+class DerailmentConfig(DetectorConfig):
+    """Settings of `derailment`. `one_answer`: also runs of a single answer, where chats for texts give false alarms."""
+
+    one_answer: bool = True
+
+
+class Spoken(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Words of content of a step: of what it was asked, and of what it said or did."""
+
+    asked: str
+    told: str
+
+
+class DerailmentState(msgspec.Struct, array_like=True):
+    """The task of a run, how near the run came to each of its words, and how the newest steps stand to it."""
+
+    task: str = ""
+    task_span: SpanRef | None = None
+    nearest: list[float] = []
+    told: bytes = b""
+    elsewhere: float = 0.0
+    words: int = 0
+    steps: int = 0
+    course: list[Course] = []
+    last_ns: int = 0
+
+
+class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
+    """Compares all that a run says and does with the first thing it was asked; tells when the run has ended."""
+
+    name = "derailment"
+    version = "1"
+    Config: ClassVar = DerailmentConfig
+    Item: ClassVar = Spoken
+    State: ClassVar = DerailmentState
+    kinds = (*_ASKED, *_DOING)
+    reads_vectors = True
+
+    def project(self, step: Step) -> Spoken | None:
+        """Reduce a step to its words of content; None where it has none."""
+        if step.kind not in self.kinds:
+            return None
+        asked = _words(step.input_text, TASK_WORDS) if step.kind in _ASKED else ""
+        told = _words(f"{step.output_text} {step.args}", TOLD_WORDS)
+        return Spoken(asked, told) if asked or told else None
+
+    def begin(self) -> DerailmentState:
+        """Begin with nothing."""
+        return DerailmentState()
+
+    def observe(self, state: DerailmentState, at: At, item: Spoken) -> Sequence[Finding]:
+        """Take the next step: the first that was asked something has the task, what is said from then on counts."""
+        if state.task_span is None:
+            if not item.asked:
+                return ()
+            state.task, state.task_span = item.asked, at.span
+            state.nearest = [0.0] * len(self.embedder.nearest(item.asked, item.asked))
+        if item.told and not _is_spoken_of(state):
+            self._take(state, at, item.told)
+        return ()
+
+    def finish(self, state: DerailmentState) -> Sequence[Finding]:
+        """Say whether the run that has ended was about its task."""
+        if state.task_span is None or len(state.nearest) < LEAST_TASK or state.words < LEAST_TOLD:
+            return ()
+        if _is_spoken_of(state):
+            return ()
+        spoken, about = sum(state.nearest) / len(state.nearest), state.elsewhere / state.words
+        if about >= ELSEWHERE or (state.steps < LEAST_STEPS and not self.config.one_answer):
+            return ()
+        sure = 0.4 + min(0.2, UNSPOKEN - spoken) + (0.05 if state.steps > 2 else 0.0)
+        return [report(state.task, state.task_span, state.course, spoken, sure, state.last_ns)]
+
+    def _take(self, state: DerailmentState, at: At, told: str) -> None:
+        near = self.embedder.nearest(state.task, told)
+        state.nearest = [max(pair) for pair in zip(state.nearest, near, strict=True)]
+        state.steps += 1
+        state.last_ns = at.start_ns
+        course = Course(at.span, round(sum(near) / max(1, len(near)), 3))
+        state.course = [*state.course, course][-STEPS_KEPT:]
+        self._add_words(state, told)
+
+    def _add_words(self, state: DerailmentState, told: str) -> None:
+        """Add the run's first words to how near its words come to the task's."""
+        known = {state.told[at : at + 2] for at in range(0, len(state.told), 2)}
+        keys = {word: xxhash.xxh32_intdigest(word.encode()).to_bytes(4, "little")[:2] for word in told.split()}
+        fresh = [word for word, key in keys.items() if key not in known][: RUN_WORDS - state.words]
+        for at in range(0, len(fresh), TASK_WORDS):
+            near = self.embedder.nearest(" ".join(fresh[at : at + TASK_WORDS]), state.task)
+            state.elsewhere = round(state.elsewhere + sum(near), 3)
+            state.words += len(near)
+        state.told += b"".join(keys[word] for word in fresh)
+
+
+def _is_spoken_of(state: DerailmentState) -> bool:
+    """Say whether the run has spoken of its task by now: nothing that follows takes that back."""
+    return bool(state.nearest) and sum(state.nearest) >= UNSPOKEN * len(state.nearest)
+
+
+def _words(text: str, most: int) -> str:
+    return " ".join(islice(content_words(text), most))
