@@ -1,21 +1,20 @@
-"""The crash harness: a client that sends as SDKs do, and a seeded hand that kills what it sends to.
+"""The crash harness: a seeded hand that kills what a client sends to.
 
 Kills are placed by how many requests were acknowledged, so that a seed says what was killed when, on any machine.
 """
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from patient_client import PatientClient
 from pipeline_process import PipelineProcess
 
 TIGHT = ("bus::embedded::max_bytes=1048576", "processors::cost::budgets::run_usd=0.0001")
@@ -29,41 +28,6 @@ class Kill(NamedTuple):
 
     after: int
     what: str
-
-
-class Client:
-    """Sends each request again and again until it hears OK, the same bytes, as SDKs do."""
-
-    def __init__(self, pipeline: PipelineProcess, bodies: list[bytes]) -> None:
-        self._pipeline = pipeline
-        self._bodies = bodies
-        self.acknowledged = 0
-        self.repeated = 0
-        self._thread = threading.Thread(target=self._send_all, daemon=True)
-
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
-
-    def reached(self, count: int) -> None:
-        """Wait until so many requests were acknowledged."""
-        while self.acknowledged < count:
-            if not self._thread.is_alive():
-                raise RuntimeError("the client has died")
-            time.sleep(0.005)
-
-    def _send_all(self) -> None:
-        for body in self._bodies:
-            while not self._is_taken(body):
-                self.repeated += 1
-                time.sleep(0.05)
-            self.acknowledged += 1
-
-    def _is_taken(self, body: bytes) -> bool:
-        try:
-            return self._pipeline.post("/v1/traces", body)[0] == 200
-        except (OSError, KeyError, ValueError, http.client.HTTPException):
-            return False  # nobody there, or half an answer of one that was killed
 
 
 def plan_of(seed: int, kills: int, requests: int) -> list[Kill]:
@@ -164,7 +128,7 @@ class Disturbed(NamedTuple):
 def undisturbed(folder: Path, bodies: list[bytes]) -> PipelineProcess:
     """Send everything to a pipeline that is left alone."""
     pipeline = PipelineProcess(folder / "undisturbed", *TIGHT).start()
-    client = Client(pipeline, bodies)
+    client = PatientClient(pipeline, bodies)
     client.start()
     client.reached(len(bodies))
     pipeline.settle(SETTLE_SECONDS)
@@ -177,7 +141,7 @@ def disturbed(folder: Path, bodies: list[bytes], seed: int, plan: list[Kill], pr
     pipeline.spawn()  # killed within its first migrations
     hand = Hand(pipeline, seed)
     hand.while_it_starts()
-    client = Client(pipeline, bodies)
+    client = PatientClient(pipeline, bodies)
     client.start()
     for kill in plan:
         client.reached(kill.after)

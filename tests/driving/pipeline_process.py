@@ -26,8 +26,11 @@ FREE_PORTS = (
 class PipelineProcess:
     """One data dir, and the process that may be running on it."""
 
-    def __init__(self, data_dir: Path, *settings: str, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self, data_dir: Path, *settings: str, under: Sequence[str] = (), command: Sequence[str] = ("up",)
+    ) -> None:
         self.data_dir = data_dir
+        self.command = command
         self.settings = settings
         self.under = under
         """A command that becomes the one that is given to it, as `nice` does."""
@@ -36,7 +39,7 @@ class PipelineProcess:
     def start(self) -> PipelineProcess:
         """Start it and wait until it is ready to accept."""
         self.spawn()
-        self._wait_until_ready()
+        self.wait_until_ready()
         return self
 
     def spawn(self) -> None:
@@ -44,7 +47,7 @@ class PipelineProcess:
         options = [part for setting in (*FREE_PORTS, *self.settings) for part in ("--set", setting)]
         log = (self.data_dir.parent / f"{self.data_dir.name}.log").open("a")
         self.process = subprocess.Popen(
-            [*self.under, *TRACEMEND, "up", "--data-dir", str(self.data_dir), *options],
+            [*self.under, *TRACEMEND, *self.command, "--data-dir", str(self.data_dir), *options],
             stdout=log,
             stderr=subprocess.STDOUT,
             text=True,
@@ -52,16 +55,17 @@ class PipelineProcess:
         )
         log.close()
 
-    def _wait_until_ready(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Wait until it is ready to accept; raises RuntimeError with what it printed."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process is not None and self.process.poll() is not None:
-                raise RuntimeError(f"tracemend up exited with {self.process.returncode}: {self.log()}")
+                raise RuntimeError(f"tracemend exited with {self.process.returncode}: {self.log()}")
             info = self.info()
             if info and self.process and info["pid"] == self.process.pid and self.get("metrics", "/healthz")[0] == 200:
                 return
             time.sleep(0.05)
-        raise RuntimeError(f"tracemend up was not ready in time: {self.log()}")
+        raise RuntimeError(f"tracemend was not ready in time: {self.log()}")
 
     def info(self) -> dict[str, Any] | None:
         """Read what the running pipeline says of itself."""
@@ -139,11 +143,15 @@ class PipelineProcess:
         deadline = time.monotonic() + seconds
         quiet = 0
         while time.monotonic() < deadline:
-            quiet = quiet + 1 if self.get("metrics", "/healthz")[0] == 200 and self._lag() == 0 else 0
+            quiet = quiet + 1 if self.is_quiet() else 0
             if quiet == 3:
                 return
             time.sleep(0.3)
         raise RuntimeError(f"still {self._lag()} records behind after {seconds} s: {self.log()}")
+
+    def is_quiet(self) -> bool:
+        """Say whether it is ready and has nothing left to read."""
+        return self.get("metrics", "/healthz")[0] == 200 and self._lag() == 0
 
     def _lag(self) -> float:
         _, text = self.get("metrics", "/metrics")

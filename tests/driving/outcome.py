@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
-
-from pipeline_process import PipelineProcess
+from typing import Any, NamedTuple, Protocol
 
 OF_THE_MOMENT = ("version", "detected_at", "replaces")
+
+
+class Answers(Protocol):
+    """A pipeline that can be asked what it has come to."""
+
+    def query(self, sql: str) -> str:
+        """Ask its store; gives tab-separated lines."""
+
+    def detections(self, *options: str) -> list[dict[str, Any]]:
+        """Read its detections back."""
+
+    def run(self, *arguments: str) -> str:
+        """Run a tracemend command on it and give what it printed."""
 
 
 class Outcome(NamedTuple):
@@ -21,7 +32,7 @@ class Outcome(NamedTuple):
     policies: dict[str, str]
 
 
-def outcome_of(pipeline: PipelineProcess) -> Outcome:
+def outcome_of(pipeline: Answers) -> Outcome:
     """Read it back from a pipeline that has nothing left to do."""
     rows, spans = pipeline.query("SELECT count(), uniqExact(TraceId, SpanId) FROM otel_traces").split("\t")
     steps = pipeline.query("SELECT count() FROM (SELECT DISTINCT TraceId, SpanId FROM agent_steps)")
@@ -45,7 +56,7 @@ def differences(found: Outcome, expected: Outcome) -> list[str]:
     return sorted(lines)
 
 
-def _detections(pipeline: PipelineProcess) -> dict[str, str]:
+def _detections(pipeline: Answers) -> dict[str, str]:
     found: dict[str, str] = {}
     for document in pipeline.detections():
         timeless = {key: value for key, value in document.items() if key not in OF_THE_MOMENT}
@@ -53,7 +64,7 @@ def _detections(pipeline: PipelineProcess) -> dict[str, str]:
     return found
 
 
-def _healed(pipeline: PipelineProcess) -> dict[str, int]:
+def _healed(pipeline: Answers) -> dict[str, int]:
     """Count what happened to each detection's fix: applied once, asked once."""
     sql = (
         "SELECT concat(DetectionId, ' ', FixType, ' ', Event), toInt64(uniqExact(EventId)) FROM "
@@ -64,7 +75,7 @@ def _healed(pipeline: PipelineProcess) -> dict[str, int]:
     return {key: int(count) for key, count in (line.split("\t") for line in lines)}
 
 
-def _policies(pipeline: PipelineProcess) -> dict[str, str]:
+def _policies(pipeline: Answers) -> dict[str, str]:
     """Give the rules in force; which runs they began with and until when depends on when they were made."""
     shown: list[dict[str, Any]] = json.loads(pipeline.run("policies", "show", "--format", "json"))
     return {
