@@ -16,7 +16,7 @@ from itertools import count
 
 from aiokafka import AIOKafkaProducer
 
-from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_connection import COMPRESSION, KafkaConnection
 from collector.bus.kafka_errors import is_too_large, sorted_error, too_large
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_records import size_of, to_send
@@ -62,7 +62,7 @@ class Publisher:
         self._producer = AIOKafkaProducer(
             enable_idempotence=True,
             acks="all",
-            compression_type="lz4",
+            compression_type=COMPRESSION,
             max_batch_size=min(BATCH_BYTES, self._largest),
             max_request_size=self._largest,
             **self._connection.options(),

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
-from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_connection import COMPRESSION, KafkaConnection
 from collector.bus.kafka_errors import is_too_large, sorted_error, too_large
 from collector.bus.kafka_records import Sent
 from collector.bus.protocol import BusUnavailable
@@ -37,7 +37,7 @@ class Transactions:
         await self.close()
         producer = AIOKafkaProducer(
             transactional_id=self._id,
-            compression_type="lz4",
+            compression_type=COMPRESSION,
             max_request_size=self._max_bytes,
             max_batch_size=min(BATCH_BYTES, self._max_bytes),
             **self._connection.options(),

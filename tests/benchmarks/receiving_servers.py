@@ -1,4 +1,4 @@
-"""Servers under measurement, each a process of its own: our receiver on a durable bus, and Rotel before a blackhole."""
+"""Servers under measurement, each a process of its own: our receiver on a durable bus, and Rotel before what it has."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from typing import NamedTuple
 
 from collector.admission import Admission
 from collector.bus.embedded import EmbeddedBus
+from collector.bus.kafka import KafkaBus
+from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.protocol import Bus
 from collector.receivers.intake import Intake
 from collector.receivers.otlp import OtlpReceiver
 from collector.receivers.otlp_config import GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols
@@ -39,21 +42,33 @@ class Server(NamedTuple):
 @contextmanager
 def receiver(partitions: int) -> Iterator[Server]:
     """Run our receiver, on an empty bus."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tests.benchmarks.receiving_servers", folder, str(partitions)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            said = process.stdout.readline() if process.stdout else ""
-            doors = json.loads(said)
-            yield Server(process.pid, doors["otlp grpc"], doors["otlp http"])
-            process.communicate()  # its standard input ends, and so does it
+    with tempfile.TemporaryDirectory() as folder, _receiving("embedded", folder, str(partitions)) as server:
+        yield server
 
 
 @contextmanager
-def rotel(agent: Path) -> Iterator[Server]:
-    """Run Rotel with an exporter that throws everything away."""
+def receiver_on_kafka(brokers: str, prefix: str) -> Iterator[Server]:
+    """Run our receiver before a Kafka broker on which its topics are made."""
+    with _receiving("kafka", brokers, prefix) as server:
+        yield server
+
+
+@contextmanager
+def _receiving(*where: str) -> Iterator[Server]:
+    command = [sys.executable, "-m", "tests.benchmarks.receiving_servers", *where]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        said = process.stdout.readline() if process.stdout else ""
+        doors = json.loads(said)
+        yield Server(process.pid, doors["otlp grpc"], doors["otlp http"])
+        process.communicate()  # its standard input ends, and so does it
+
+
+@contextmanager
+def rotel(agent: Path, *exporter: str) -> Iterator[Server]:
+    """Run Rotel with an exporter; with none named, one that throws everything away."""
     grpc, http = _free_address(), _free_address()
     with tempfile.TemporaryDirectory() as folder:
-        command = [str(agent), "start", "--exporter", "blackhole", "--pid-file", f"{folder}/pid"]
+        command = [str(agent), "start", *(exporter or ("--exporter", "blackhole")), "--pid-file", f"{folder}/pid"]
         command += ["--otlp-grpc-endpoint", grpc, "--otlp-http-endpoint", http]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
@@ -84,9 +99,8 @@ def _wait_for(address: str) -> None:
             return
 
 
-async def serve(folder: Path, partitions: int) -> None:
+async def serve(bus: Bus) -> None:
     """Say where the doors are, and receive until standard input ends."""
-    bus = EmbeddedBus(folder, partitions)
     protocols = Protocols(grpc=GrpcConfig(endpoint=ANY_PORT), http=HttpConfig(endpoint=ANY_PORT))
     door = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), Intake(bus, Admission(8 << 30)))
     await door.start()
@@ -96,5 +110,12 @@ async def serve(folder: Path, partitions: int) -> None:
     bus.close()
 
 
+def _bus(kind: str, place: str, which: str) -> Bus:
+    """Open the bus in a folder with so many partitions, or on brokers under a prefix."""
+    if kind == "kafka":
+        return KafkaBus(KafkaConnection(place, which))
+    return EmbeddedBus(Path(place), int(which))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(serve(_bus(*sys.argv[1:4])))
