@@ -24,6 +24,8 @@ from collector.bus.kafka_transactions import let_go
 from collector.bus.protocol import BusUnavailable, Outgoing
 
 BATCH_BYTES = 1024 * 1024
+LINGER_MS = 2
+"""How long a first record waits for others, so that one request to a broker serves several of ours."""
 SLOW_SECONDS = 5.0
 """How long a record may go unacknowledged before others are refused."""
 CLOSING_SECONDS = 5.0
@@ -62,6 +64,7 @@ class Publisher:
         self._producer = AIOKafkaProducer(
             enable_idempotence=True,
             acks="all",
+            linger_ms=LINGER_MS,
             compression_type=COMPRESSION,
             max_batch_size=min(BATCH_BYTES, self._largest),
             max_request_size=self._largest,
