@@ -156,6 +156,6 @@ def _tell_broken(parts: dict[str, int]) -> None:
     for table, count in parts.items():
         STORE_BROKEN_PARTS.labels(table=table).set(count)
         sys.stderr.write(
-            f"sinks/clickhouse: {count} damaged part(s) of {table} were set aside; "
-            "see system.detached_parts, and `tracemend store check`\n"
+            f"sinks/clickhouse: {count} damaged part(s) of {table} were set aside (see system.detached_parts); "
+            "their rows are brought back as far as they can be, and what is lost is counted\n"
         )
