@@ -35,7 +35,11 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._assembly = Assembly(assignment.settings, Roles(assignment.roles), assignment.memory, retains=False)
         self._stages = StageThreads(
-            self._assembly.bus, self._on_failed, self._assembly.drain_order, assignment.memory.batch
+            self._assembly.bus,
+            self._on_failed,
+            self._assembly.drain_order,
+            assignment.memory.batch,
+            assignment.settings.bus.dead_letters.max_per_minute,
         )
         self._report = Report()
         self._told = b""

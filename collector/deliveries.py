@@ -17,6 +17,7 @@ import msgspec
 
 from collector.bus.protocol import Batch, Consumer, Delivery, Handled, Range, Record, StateChange, part_of
 from collector.memory_shares import LARGEST_BATCH_BYTES
+from collector.poison import PoisonLimit
 from collector.stage_task import StageTask
 
 PLAN_STORE, PLAN_KEY = "plan", "queue"
@@ -41,9 +42,10 @@ class DeliveryTask(StageTask):
         consumer: Consumer,
         is_finishing: Callable[[], bool],
         on_lag: Callable[[], None],
+        poison: PoisonLimit,
         max_bytes: int = LARGEST_BATCH_BYTES,
     ) -> None:
-        super().__init__(delivery, consumer, is_finishing, on_lag, max_bytes, delivery.max_records)  # type: ignore[arg-type]  # see _handle
+        super().__init__(delivery, consumer, is_finishing, on_lag, poison, max_bytes, delivery.max_records)  # type: ignore[arg-type]  # see _handle
         self._delivery = delivery
         self._plans: list[Plan] = []
         """Committed and not yet delivered; the first one is what the polled batch holds."""

@@ -27,6 +27,8 @@ class Metrics(Protocol):
         """Give every metric."""
 
 
+TROUBLED = ("failing", "poisoned", "fenced", "failed")
+
 Route = tuple[str, Callable[[web.Request], object]]
 
 
@@ -104,7 +106,7 @@ def _status(health: Health) -> str:
     """Say in a word how it is; the components say why."""
     if health.ready:
         return "ok"
-    return "failing" if any(how["status"] == "failing" for how in health.components.values()) else "starting"
+    return "failing" if any(how["status"] in TROUBLED for how in health.components.values()) else "starting"
 
 
 @web.middleware

@@ -51,7 +51,13 @@ class Pipeline:
         self._memory = shares(settings.service.memory_limit_mib * MIB, 1 + len(others), embeds_store(settings))
         self._assembly = Assembly(settings, roles or Roles(), self._memory, not others, self._resident_bytes)
         self.bus = self._assembly.bus
-        self._stages = StageThreads(self.bus, self._on_failed, self._assembly.drain_order, self._memory.batch)
+        self._stages = StageThreads(
+            self.bus,
+            self._on_failed,
+            self._assembly.drain_order,
+            self._memory.batch,
+            settings.bus.dead_letters.max_per_minute,
+        )
         self._api: HttpApi | None = None
         self._ready = False
 

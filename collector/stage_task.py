@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, BusUnavailable, Consumer, Fenced, Handled, Stage, StateChange
 from collector.memory_shares import LARGEST_BATCH_BYTES
+from collector.poison import PoisonLimit, TooMuchPoison
 from schemas.metrics import STAGE_FAILURES
+from schemas.topics import REPLAY_FOR_HEADER
 
 LAG_EVERY_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 0.1
@@ -27,7 +29,8 @@ TRIES = 3
 class StageTask:
     """A stage of its own for one task. `behind`: whether the last poll found anything; `error` is empty when well.
 
-    `is_finishing` says whether it is to wait for nothing; `on_lag` is called when `lag` is new.
+    `is_finishing` says whether it is to wait for nothing; `on_lag` is called when `lag` is new; `poison` is
+    the group's.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class StageTask:
         consumer: Consumer,
         is_finishing: Callable[[], bool],
         on_lag: Callable[[], None],
+        poison: PoisonLimit,
         max_bytes: int = LARGEST_BATCH_BYTES,
         max_records: int = 500,
     ) -> None:
@@ -46,6 +50,7 @@ class StageTask:
         self.lag: Mapping[str, int] = {}
         self._is_finishing = is_finishing
         self._on_lag = on_lag
+        self._poison = poison
         self._max_bytes = max_bytes
         self._max_records = max_records
         self._limit = max_records
@@ -80,16 +85,17 @@ class StageTask:
         return self._not_before - time.monotonic()
 
     def round(self, timeout_seconds: float) -> None:
-        """Poll, handle and commit once; raises Fenced and nothing else."""
+        """Poll, handle and commit once; raises Fenced, TooMuchPoison and nothing else."""
         batch = Batch((), 0)
         try:
             self._recover()
             batch = self._poll(self._limit, timeout_seconds)
             self.behind = bool(batch.records)
             self._show_lag_if_due()
-            handled = self._handle(batch)
+            handled = self._handle(self._meant_for_us(batch))
+            self._poison.check(handled.outputs)
             self.consumer.commit(handled.outputs, handled.changes)
-        except Fenced:
+        except (Fenced, TooMuchPoison):
             raise
         except Exception as error:  # noqa: BLE001  # the consume loop is where every failure ends up, counted and shown
             self._failed(batch, error)
@@ -113,7 +119,7 @@ class StageTask:
             try:
                 self._isolate(batch, error)
                 self._failures = 1
-            except Fenced:
+            except (Fenced, TooMuchPoison):
                 raise
             except Exception as worse:  # noqa: BLE001  # as in `round`
                 self._show_failure(worse)
@@ -129,6 +135,12 @@ class StageTask:
     def _handle(self, batch: Batch) -> Handled:
         return self.stage.handle(batch, self.consumer.state)
 
+    def _meant_for_us(self, batch: Batch) -> Batch:
+        """Pass over records that were put back for another stage."""
+        ours = (None, self.stage.group.encode())
+        kept = [record for record in batch.records if record.headers.get(REPLAY_FOR_HEADER) in ours]
+        return batch if len(kept) == len(batch.records) else Batch(kept, batch.now_ns)
+
     def _isolate(self, batch: Batch, error: Exception) -> None:
         """Come closer to the record at fault: halve what is handled at once, or give up on a record that is alone."""
         if len(batch.records) == 1:
@@ -138,7 +150,9 @@ class StageTask:
 
     def _give_up(self, batch: Batch, error: Exception, changes: Sequence[StateChange] = ()) -> None:
         """Pass a record that can never be handled."""
-        self.consumer.commit([dead_letter(batch.records[0], error, self.stage.group)], changes)
+        letter = dead_letter(batch.records[0], error, self.stage.group)
+        self._poison.check([letter])
+        self.consumer.commit([letter], changes)
 
     def _show_lag_if_due(self) -> None:
         """Show the lag every now and then, and before a batch is handled where none was shown."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from collector.bus.protocol import Bus, Delivery, Stage
 from collector.memory_shares import LARGEST_BATCH_BYTES
+from collector.poison import DEFAULT_LIMIT
 from collector.roles import is_essential
 from collector.shutdown import Deadline
 from collector.stages import FAILING, FENCED, RUNNING, STARTING, StageThread
@@ -40,17 +41,19 @@ class StageThreads:
         on_failed: Callable[[str], None],
         drain_order: Callable[[str], int],
         batch_bytes: int = LARGEST_BATCH_BYTES,
+        max_poison: int = DEFAULT_LIMIT,
     ) -> None:
         self._bus = bus
         self._on_failed = on_failed
         self._drain_order = drain_order
         self._batch_bytes = batch_bytes
+        self._max_poison = max_poison
         self._threads: list[StageThread] = []
 
     def start(self, stages: Sequence[tuple[str, MakeStage]]) -> None:
         """Start stages in order, and wait until each has read its state; raises StartError for one that cannot."""
         for name, make in stages:
-            thread = StageThread(name, make, self._bus, self._failed, self._batch_bytes)
+            thread = StageThread(name, make, self._bus, self._failed, self._batch_bytes, self._max_poison)
             self._threads.append(thread)
             thread.start()
         deadline = Deadline(START_SECONDS)

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from collector.bus.protocol import Bus, Delivery, Fenced, Stage, Tasks
 from collector.deliveries import DeliveryTask
 from collector.memory_shares import LARGEST_BATCH_BYTES
+from collector.poison import DEFAULT_LIMIT, PoisonLimit, TooMuchPoison
 from collector.stage_task import StageTask, pause_seconds
 from schemas.metrics import STAGE_LAG
 
@@ -27,6 +28,8 @@ SHARING_SECONDS = 0.02
 """How often it is looked whether tasks have been shared out."""
 
 STARTING, RUNNING, FAILING, STOPPED, FENCED, FAILED = "starting", "running", "failing", "stopped", "fenced", "failed"
+POISONED = "poisoned"
+"""Stopped by itself, while the other stages go on; see `collector/poison.py`."""
 
 
 class StageThread:
@@ -42,6 +45,7 @@ class StageThread:
         bus: Bus,
         on_fenced: Callable[[str], None],
         max_bytes: int = LARGEST_BATCH_BYTES,
+        max_poison: int = DEFAULT_LIMIT,
     ) -> None:
         self.name = name
         self.status = STARTING
@@ -52,6 +56,7 @@ class StageThread:
         self._group, self._topics = self._spare.group, self._spare.topics
         self._everywhere = bool(getattr(self._spare, "everywhere", False))
         self._task: Callable[..., StageTask] = DeliveryTask if hasattr(self._spare, "deliver") else StageTask
+        self._poison = PoisonLimit(self._group, max_poison)
         self._bus = bus
         self._on_fenced = on_fenced
         self._max_bytes = max_bytes
@@ -100,6 +105,8 @@ class StageThread:
         except Fenced as error:
             self.status, self.error = FENCED, str(error)
             self._on_fenced(str(error))
+        except TooMuchPoison as error:
+            self.status, self.error = POISONED, str(error)
         except Exception as error:  # noqa: BLE001  # nothing above a thread would see it
             self.status, self.error = FAILED, f"{type(error).__name__}: {error}"
             self._on_fenced(f"{self.name} failed: {self.error}")
@@ -158,7 +165,7 @@ class StageThread:
         try:
             for number, consumer in members.begin(numbers).items() if numbers else ():
                 stage, self._spare = self._spare or self._make(), None
-                task = self._task(stage, consumer, self._finish.is_set, self._show_lag, self._max_bytes)
+                task = self._task(stage, consumer, self._finish.is_set, self._show_lag, self._poison, self._max_bytes)
                 self._tasks[number] = task
             for number in numbers:
                 self._tasks[number].begin()

@@ -135,6 +135,12 @@ class KafkaBusSettings(Section):
     instance_id: str = ""
 
 
+class DeadLetterSettings(Section):
+    """How many records a group may put aside in a minute before it stops."""
+
+    max_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+
+
 class BusSettings(Section):
     """Exactly one of embedded and kafka. `partitions` of each topic: 1 on the embedded bus and 12 on Kafka."""
 
@@ -142,6 +148,7 @@ class BusSettings(Section):
     kafka: KafkaBusSettings | None = None
     partitions: Annotated[int, Field(ge=1, le=1024)] | None = None
     repeat_window_seconds: Seconds = 600
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     prefix: str = ""
 
     @property

@@ -83,3 +83,7 @@ def changelog_of(group: str) -> Topic:
 TENANT_HEADER = "tenant"
 CONTENT_HASH_HEADER = "content-hash"
 CONTENT_TYPE_HEADER = "content-type"
+REPLAY_HEADER = "replay"
+"""Names the dead letter that a record was, and when it was put back."""
+REPLAY_FOR_HEADER = "replay-for"
+"""The only stage that is to handle a record that was put back: the others have."""

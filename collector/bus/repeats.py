@@ -13,7 +13,7 @@ import xxhash
 from collector.bus.protocol import Headers, Record, State, StateChange
 from schemas.keys import DEFAULT_TENANT
 from schemas.metrics import REPEATS
-from schemas.topics import CONTENT_HASH_HEADER, TENANT_HEADER
+from schemas.topics import CONTENT_HASH_HEADER, REPLAY_HEADER, TENANT_HEADER
 
 STORE = "repeats"
 REMEMBERED = 200_000
@@ -63,7 +63,8 @@ class Repeats:
 def _key(record: Record) -> str:
     content = record.headers.get(CONTENT_HASH_HEADER)
     digest = content.decode("ascii", "replace") if content else hash_of(record.headers, record.value)
-    return f"{record.topic}/{record.partition}/{digest}"
+    replay = record.headers.get(REPLAY_HEADER, b"").decode("ascii", "replace")
+    return f"{record.topic}/{record.partition}/{digest}{replay}"
 
 
 def hash_of(headers: Headers, value: bytes) -> str:

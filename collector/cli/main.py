@@ -33,6 +33,10 @@ bus_app = typer.Typer(
     help="The embedded log: is it whole, and what of it can be saved.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(bus_app, name="bus")
+dead_letters_app = typer.Typer(
+    help="Records that could not be handled: list them, put them back.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(dead_letters_app, name="dead-letters")
 
 topics_app = typer.Typer(
     help="The topics of a Kafka bus: make them, see how they are, check them.",
@@ -302,6 +306,58 @@ def topics_check(config: Config = None, set_: Set = None, data_dir: DataDir = No
     from collector.cli.topics import check
 
     _exit(_guarded(lambda: check(config or [], set_ or [], data_dir, format_)))
+
+
+FromTopic = Annotated[str, typer.Option("--topic", help="Only those that came from this topic.")]
+SinceThen = Annotated[str, typer.Option("--since", help="Only those since: 2026-11-20T10:00:00Z, or 10m, 2h, 1d ago.")]
+ErrorClass = Annotated[str, typer.Option("--error", help="Only those with this class of error, as in DatedOutside.")]
+FromStage = Annotated[str, typer.Option("--stage", help="Only those that this stage could not handle.")]
+
+
+@dead_letters_app.command(name="list")
+def dead_letters_list(
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    format_: Format = "table",
+    topic: FromTopic = "",
+    since: SinceThen = "",
+    error: ErrorClass = "",
+    stage: FromStage = "",
+) -> None:
+    """List records that could not be handled: where they came from, who failed, and why.
+
+    Example: tracemend dead-letters list --topic otlp_spans --since 1h --format jsonl
+    """
+    from collector.cli.dead_letters import Which, show_letters
+
+    which = Which((), topic, since, error, stage)
+    _exit(_guarded(lambda: show_letters(config or [], set_ or [], data_dir, format_, which)))
+
+
+@dead_letters_app.command(name="replay")
+def dead_letters_replay(
+    ids: Annotated[
+        Optional[list[str]],  # noqa: UP045  # typer reads this one
+        typer.Argument(help="The ids that `dead-letters list` shows."),
+    ] = None,
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    topic: FromTopic = "",
+    since: SinceThen = "",
+    error: ErrorClass = "",
+    stage: FromStage = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Put records back on their topics, byte for byte, for the stage that could not handle them.
+
+    Example: tracemend dead-letters replay --stage normaliser --since 1h
+    """
+    from collector.cli.dead_letters import Which, replay
+
+    which = Which(tuple(ids or ()), topic, since, error, stage)
+    _exit(_guarded(lambda: replay(config or [], set_ or [], data_dir, which, sure=yes)))
 
 
 @app.command()

@@ -25,6 +25,8 @@ COMMANDS = (
     "approvals reject",
     "policies show",
     "asyncapi",
+    "dead-letters list",
+    "dead-letters replay",
     "keys new",
     "keys hash",
     "demo",

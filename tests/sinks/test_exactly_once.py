@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Batch, Consumer, Handled, Outgoing
 from collector.deliveries import DeliveryTask
+from collector.poison import PoisonLimit
 from schemas.topics import OTLP_SPANS
 from sinks.clickhouse import ClickHouseSink
 from sinks.store import Store
@@ -56,7 +57,7 @@ def spans(bus: EmbeddedBus, first: int, count: int) -> None:
 def round_of(sink: ClickHouseSink, bus: EmbeddedBus) -> Consumer:
     """Run one round of the sink as its driver does, and let what it raises through."""
     consumer = bus.consumer(sink.group, sink.topics)
-    task = DeliveryTask(sink, consumer, lambda: True, lambda: None)
+    task = DeliveryTask(sink, consumer, lambda: True, lambda: None, PoisonLimit("g"))
     sink.restore(consumer.state)
     try:
         batch = task._poll(sink.max_records, 0.25)

@@ -12,6 +12,7 @@ from collector import stage_task, stages
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Batch, BusUnavailable, Handled, Outgoing, Record, State
 from collector.deliveries import DeliveryTask, Plan, halves, plan_of
+from collector.poison import PoisonLimit
 from collector.stages import StageThread
 from schemas.topics import DEAD_LETTERS, OTLP_LOGS, OTLP_SPANS, POLICIES
 
@@ -116,7 +117,7 @@ def test_a_plan_whose_records_have_left_the_log_is_passed(tmp_path: Path) -> Non
     picky.topics = (POLICIES, OTLP_SPANS)
     bus.publish([Outgoing(POLICIES, "home", b"old")]).result(5)
     consumer = bus.consumer("picky", picky.topics)
-    task = DeliveryTask(picky, consumer, lambda: True, lambda: None)
+    task = DeliveryTask(picky, consumer, lambda: True, lambda: None, PoisonLimit("g"))
     task._poll(500, 0.0)  # the plan is fixed, and then the process dies
     consumer.close()
     bus.publish([Outgoing(POLICIES, "home", b"new"), Outgoing(OTLP_SPANS, "", b"span")]).result(5)
