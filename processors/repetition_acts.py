@@ -11,7 +11,7 @@ from processors.loop_actions import fingerprint
 from processors.loop_arguments import read_arguments
 from processors.loop_masking import masked
 from processors.loop_wording import brings_nothing, pack
-from processors.word_sketch import sketch
+from processors.word_sketch import WORD_BYTES, sketch
 from schemas.step import AGENT, HANDOFF, LLM, MEMORY, RETRIEVAL, TOOL, Step
 
 PREVIEW_CAP = 120
@@ -54,6 +54,10 @@ class Act(msgspec.Struct, frozen=True, array_like=True, gc=False):
     nothing: bool
     captured: bool
     preview: str
+
+    def is_long(self, words: int) -> bool:
+        """Say whether what was asked or said has so many words of content."""
+        return len(self.asked) >= WORD_BYTES * words
 
 
 def act_of(step: Step, embedder: Embedder) -> Act | None:

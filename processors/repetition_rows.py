@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import msgspec
 
-from processors.loop_wording import is_same_form, related
+from processors.loop_wording import FIGURE, is_same_form, related
 from processors.repetition_acts import Act, Sort
 from processors.vectors import likenesses
 from processors.word_sketch import news, split
 from schemas.detection import CLOSED, OPEN
 
-SAME_SHORT, SAME_LONG = 0.7, 0.85
-"""Cosine from which on two texts are about the same; rewordings of one question measure .74 to .92, the same question
-about another thing .75 to .84, so `is_same_form` and new figures are asked too. Long texts are alike anyway."""
+SAME_SHORT, SAME_LONG = 0.7, 0.92
+"""Cosine from which on two texts are about the same. Rewordings of one question measure .74 to .92, the same question
+about another thing .75 to .84, so `is_same_form` and new figures are asked too. Long texts are alike anyway: rewordings
+of one paragraph measure .95 to .97, paragraphs of one kind about other things .86 to .89."""
 LONG_WORDS = 24
 """Words of content from which on a text is long."""
 NEW_WORDS = 0.2
 """Share of words never met in the row up to which an outcome is nothing new; the rest is how answers are phrased."""
 NEW_WORDS_LIKE = 0.5
-"""The same, where a short outcome is about the same as one before."""
+"""The same, where a short outcome is about the same as one before; and of a long text that says the same again
+(measured: .12 to .44, the first time most; paragraphs of one kind about other things .36 to .87)."""
 SURE_REPETITIONS, REPETITIONS = 3, 4
-"""Acts it takes: calls of which nothing came, and the rest: what came was the same each time, or cannot be known."""
+"""Acts it takes: calls of which nothing came, and long texts, which are not alike by chance; and the rest."""
 MOST_SURE = 0.78
 """Confidence is never more, so that what a table of word vectors says mends nothing by itself."""
 REMEMBERED, SPANS_CAP, KNOWN_CAP = 4, 8, 512
@@ -65,6 +67,7 @@ class Row(msgspec.Struct, array_like=True):
     reworded: int = 0
     beyond: int = 0
     forms: int = 0
+    long: int = 0
     strays: int = 0
     told: int = 0
     crossing: Place | None = None
@@ -85,6 +88,7 @@ class Row(msgspec.Struct, array_like=True):
         """Go on with this row; returns whether that is worth telling."""
         self.count += 1
         self.barren += act.nothing
+        self.long += act.is_long(LONG_WORDS)
         self._compare(act, place)
         self._remember(act)
         self.last, self.strays = place, 0
@@ -93,18 +97,25 @@ class Row(msgspec.Struct, array_like=True):
         return self._crosses(place)
 
     def _is_about_it(self, act: Act) -> bool:
-        same = SAME_LONG if len(split(act.asked)) >= LONG_WORDS else SAME_SHORT
+        is_long = act.is_long(LONG_WORDS)
+        same = SAME_LONG if is_long else SAME_SHORT
         if float(likenesses(act.meaning, self.meanings).max(initial=0.0)) < same:
             return False
-        return news(act.asked, self._known())[1] == 0
+        share, figures = news(act.asked, self._known())
+        return figures == 0 and (not is_long or share <= NEW_WORDS_LIKE)
 
     def _brings_nothing_new(self, act: Act) -> bool:
         if act.nothing or act.heard in self.heard or self.heard == [0]:
             return True  # the last: nothing was heard yet that this could be compared with
         share, figures = news(act.outcome, self._known())
         if figures:
-            return False
+            return act.sort == Sort.TURN and act.is_long(LONG_WORDS) and self._only_counts(act)
         return share <= NEW_WORDS or (share <= NEW_WORDS_LIKE and self._is_like_before(act))
+
+    def _only_counts(self, act: Act) -> bool:
+        """Say whether the state after a turn differs from those before in figures alone: a counter is no progress."""
+        known = self._known()
+        return all(word in known or word[0] & FIGURE for word in split(act.outcome))
 
     def _is_like_before(self, act: Act) -> bool:
         return float(likenesses(act.brought, self.brought).max(initial=0.0)) >= SAME_SHORT
@@ -139,7 +150,7 @@ class Row(msgspec.Struct, array_like=True):
         return frozenset(split(self.known))
 
     def _crosses(self, place: Place) -> bool:
-        sure = self.sort == Sort.CALL and self.barren >= self.count - 1
+        sure = self.long == self.count if self.sort != Sort.CALL else self.barren >= self.count - 1
         needed = SURE_REPETITIONS if sure else REPETITIONS
         if self.count < needed or 2 * (self.reworded - self.forms) < self.count - 1 or not self.beyond:
             return False
@@ -165,7 +176,21 @@ class Row(msgspec.Struct, array_like=True):
 
 def begin_row(act: Act, place: Place) -> Row:
     """Begin a row with its first act."""
-    row = Row(place, place, act.name, act.sort, act.preview, [], [], b"", b"", [], [place], barren=int(act.nothing))
+    row = Row(
+        place,
+        place,
+        act.name,
+        act.sort,
+        act.preview,
+        [],
+        [],
+        b"",
+        b"",
+        [],
+        [place],
+        barren=int(act.nothing),
+        long=int(act.is_long(LONG_WORDS)),
+    )
     row._remember(act)
     return row
 

@@ -24,6 +24,59 @@ RAIN = (
     "yearly rainfall Atacama desert amount",
 )
 
+CHURN = (
+    (
+        "To analyze the customer churn data, I will start by examining the overall churn rate and identifying"
+        " the main factors that contribute to customers leaving. Key factors usually include pricing, service"
+        " quality, and customer support responsiveness. By understanding these drivers, we can develop "
+        "targeted retention strategies that reduce churn and improve customer satisfaction over time."
+    ),
+    (
+        "I will analyze the churn data for our customers by first looking at the general churn rate, then "
+        "determining which factors drive customers to leave. Typically these are price, quality of service, "
+        "and how responsive support is. Knowing these drivers lets us design retention strategies that are "
+        "targeted, lower churn, and raise satisfaction."
+    ),
+    (
+        "Let me begin the customer churn analysis. First, I will review the overall rate of churn and find the "
+        "primary reasons customers leave, such as pricing, the quality of the service, and responsiveness of "
+        "customer support. With an understanding of these factors we could create targeted strategies for "
+        "retention to improve satisfaction and reduce churn."
+    ),
+    (
+        "In order to analyze churn, I will look into the overall churn rate of customers and identify the "
+        "main drivers: pricing, service quality and support responsiveness. Understanding why customers leave"
+        " helps us to develop retention strategies which improve customer satisfaction and reduce churn over "
+        "time."
+    ),
+)
+CONTRACTS = (
+    (
+        "Reviewed the contract of supplier Alpina: payment within thirty days, liability capped at the yearly"
+        " fee, governing law Austria, termination with three months notice. The clause on data processing "
+        "lacks an annex and should be renegotiated before signing. Insurance certificates are attached and "
+        "valid until December."
+    ),
+    (
+        "Reviewed the contract of supplier Borealis: payment within sixty days, liability unlimited for gross"
+        " negligence, governing law Norway, termination only for cause. The indemnity clause is one-sided and"
+        " should be renegotiated before signing. Insurance certificates are missing and were requested from "
+        "the broker."
+    ),
+    (
+        "Reviewed the contract of supplier Cassiopeia: prepayment of half the price, liability excluded for "
+        "indirect damage, governing law Ireland, automatic renewal every year. The audit clause conflicts "
+        "with our policy and should be renegotiated before signing. Insurance certificates expire in October."
+    ),
+    (
+        "Reviewed the contract of supplier Dorado: payment on delivery, liability capped at one million, "
+        "arbitration in Geneva, termination with one month notice. The warranty clause is acceptable as "
+        "written, so nothing needs renegotiation before signing. Insurance certificates are attached and "
+        "valid."
+    ),
+)
+"""One subject in other words each time, and one kind of work on another subject each time."""
+
 
 def detector() -> AnyDetector:
     return RepetitionDetector(RepetitionConfig(), PricedModels(), EMBEDDER)
@@ -169,6 +222,25 @@ def test_what_was_done_between_two_sayings_parts_them() -> None:
         run.llm(output_text=saying)
         search(run, f"columns {saying[:9]}", f"The dataset has columns {saying[9:30]}")
     assert reports(detector(), run.steps) == []
+
+
+def states(sayings: Sequence[str]) -> Scribe:
+    run = Scribe()
+    for number, saying in enumerate(sayings):
+        state = canonical({"step": number, "output_length": len(saying)}).decode()
+        run.add(AGENT, output_text=saying, state=state, state_hash=content_hash(state.encode()))
+    return run
+
+
+def test_long_texts_that_say_the_same_are_repetition_though_a_counter_goes_up() -> None:
+    for run in (states(CHURN), talk(*CHURN)):
+        (finding,) = reports(detector(), run.steps)
+        assert finding.evidence["about"] == "saying"
+
+
+def test_long_texts_of_one_kind_about_other_things_are_work() -> None:
+    assert reports(detector(), states(CONTRACTS).steps) == []
+    assert reports(detector(), talk(*CONTRACTS).steps) == []
 
 
 def test_an_episode_ends_with_the_second_act_about_something_else() -> None:
