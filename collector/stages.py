@@ -24,6 +24,8 @@ from schemas.metrics import STAGE_LAG
 POLL_SECONDS = 0.25
 AT_A_TIME = 4
 """How many tasks of a group are worked beside one another: most of their time they wait for commits."""
+BUSY_SECONDS = 0.05
+"""How long is waited for records while a stage has something under way whose end it has to see."""
 SHARING_SECONDS = 0.02
 """How often it is looked whether tasks have been shared out."""
 
@@ -158,6 +160,8 @@ class StageThread:
 
     def _patience(self) -> float:
         """Say how long to wait for something to read."""
+        if any(task.busy for task in self._tasks.values()):
+            return BUSY_SECONDS
         return 0.0 if self._finish.is_set() else POLL_SECONDS
 
     def _take_up(self, members: Tasks, numbers: Collection[int]) -> bool:
