@@ -1,4 +1,4 @@
-"""Calls of the Messages API: each in a thread of its own, repeated where that is free, and stopped where it is no use.
+"""The Messages API and its batches: repeated where that is free, and stopped where it is no use.
 
 What an error says about money decides what happens: an answer with an error status is not billed and may be asked for
 again under the same reservation; a request whose answer never came may have been billed, so it is lost and its money
@@ -7,10 +7,8 @@ counts as spent.
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.metrics import JUDGE_RETRIES
@@ -21,13 +19,15 @@ if TYPE_CHECKING:
 
     from processors.judge_config import JudgeConfig
 
-ANSWERED, UNAVAILABLE, REFUSED, LOST = "answered", "unavailable", "refused", "lost"
+ANSWERED, SUBMITTED, UNAVAILABLE, REFUSED, LOST = "answered", "submitted", "unavailable", "refused", "lost"
 UNBILLED_AND_PASSING = frozenset({409, 425, 429, 500, 502, 503, 529})
 PERHAPS_BILLED = frozenset({408, 504, 520, 522, 524})
 TRIES = 4
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 20.0
 FAILURES_TO_OPEN = 3
 OPEN_SECONDS = 30.0
+LONGEST_BATCH_SECONDS = 26 * 3_600.0
+"""The API ends a batch within a day."""
 
 
 class Outcome(NamedTuple):
@@ -59,7 +59,7 @@ class Breaker:
 
     def saw(self, outcome: Outcome) -> None:
         """Learn from how a call ended; a key that is refused counts as an API that is away."""
-        if outcome.kind == ANSWERED:
+        if outcome.kind in (ANSWERED, SUBMITTED):
             self._failures = 0
             return
         self._failures += 1
@@ -83,73 +83,51 @@ class MessagesApi:
 
     def call(self, request: dict[str, Any]) -> Outcome:
         """Send a request, and again where an error is free and passing; never raises."""
+        return self._tried(lambda: _answered(self._client.messages.create(**request).to_dict()))
+
+    def submit(self, requests: Mapping[str, dict[str, Any]]) -> Outcome:
+        """Hand in a batch, each request under its name; never raises."""
+        given = [{"custom_id": name, "params": request} for name, request in requests.items()]
+        batches: Any = self._client.messages.batches  # it wants each request by its own type, which ours are by form
+        return self._tried(lambda: Outcome(SUBMITTED, detail=batches.create(requests=given).id))
+
+    def results(self, batch: str, poll_seconds: float) -> Iterator[tuple[str, Outcome]]:
+        """Wait until a batch has ended, and give the outcome of each request by its name; never raises."""
+        for _ in range(int(LONGEST_BATCH_SECONDS / poll_seconds) + 1):
+            try:
+                if self._client.messages.batches.retrieve(batch).processing_status == "ended":
+                    found: list[dict[str, Any]] = [
+                        one.to_dict() for one in self._client.messages.batches.results(batch)
+                    ]
+                    yield from ((str(one["custom_id"]), _batched(one["result"])) for one in found)
+                    return
+            except Exception:  # noqa: BLE001  # looking again costs nothing, whatever went wrong
+                JUDGE_RETRIES.labels(reason="batch").inc()
+            self._sleep(poll_seconds)
+
+    def _tried(self, work: Callable[[], Outcome]) -> Outcome:
         outcome = Outcome(LOST)
         for number in range(TRIES):
-            outcome, pause = self._once(request, FIRST_PAUSE_SECONDS * 2**number)
+            outcome, pause = _once(work, FIRST_PAUSE_SECONDS * 2**number)
             if outcome.kind != UNAVAILABLE or pause > LONGEST_PAUSE_SECONDS or number == TRIES - 1:
                 break
             JUDGE_RETRIES.labels(reason=outcome.detail).inc()
             self._sleep(pause)
         return outcome
 
-    def _once(self, request: dict[str, Any], pause: float) -> tuple[Outcome, float]:
-        """Try once; also says how long to wait before the next time."""
-        from anthropic import APIConnectionError, APIStatusError
 
-        try:
-            reply = self._client.messages.create(**request)
-            return _answered(reply.to_dict()), 0.0
-        except APIStatusError as error:
-            return _by_status(error), max(pause, _retry_after(error))
-        except APIConnectionError as error:
-            return _by_connection(error), pause
-        except Exception as error:  # noqa: BLE001  # a reply that cannot be read: it came, so it was billed
-            return Outcome(LOST, detail=type(error).__name__), 0.0
+def _once(work: Callable[[], Outcome], pause: float) -> tuple[Outcome, float]:
+    """Try once; also says how long to wait before the next time."""
+    from anthropic import APIConnectionError, APIStatusError
 
-
-class Calls:
-    """Calls under way, each in a thread that dies with the process, by the name they were started under.
-
-    Threads put what came into a queue; all else belongs to the thread of the stage.
-    """
-
-    def __init__(self, api: MessagesApi) -> None:
-        self._api = api
-        self._done: queue.SimpleQueue[tuple[str, Outcome]] = queue.SimpleQueue()
-        self._under_way: set[str] = set()
-        self._ended: dict[str, Outcome] = {}
-
-    def start(self, name: str, request: dict[str, Any]) -> None:
-        """Begin a call."""
-        self._under_way.add(name)
-        threading.Thread(target=self._run, args=(name, request), name=f"judge-{name}", daemon=True).start()
-
-    def ended(self) -> Mapping[str, Outcome]:
-        """Give the calls that ended and are not forgotten: the end of one is not yet committed."""
-        while not self._done.empty():
-            name, outcome = self._done.get()
-            self._under_way.discard(name)
-            self._ended[name] = outcome
-        return self._ended
-
-    def under_way(self) -> int:
-        """Count the calls that have not ended."""
-        return len(self._under_way)
-
-    def knows(self, name: str) -> bool:
-        """Say whether a call is under way, or has ended and is not forgotten."""
-        return name in self._under_way or name in self._ended
-
-    def forget(self, name: str) -> None:
-        """Let a call go whose end is committed."""
-        self._ended.pop(name, None)
-
-    def any_left(self) -> bool:
-        """Say whether there is a call that is not forgotten."""
-        return bool(self._under_way or self._ended)
-
-    def _run(self, name: str, request: dict[str, Any]) -> None:
-        self._done.put((name, self._api.call(request)))
+    try:
+        return work(), 0.0
+    except APIStatusError as error:
+        return _by_status(error), max(pause, _retry_after(error))
+    except APIConnectionError as error:
+        return _by_connection(error), pause
+    except Exception as error:  # noqa: BLE001  # a reply that cannot be read: it came, so it was billed
+        return Outcome(LOST, detail=type(error).__name__), 0.0
 
 
 def _answered(reply: dict[str, Any]) -> Outcome:
@@ -157,6 +135,14 @@ def _answered(reply: dict[str, Any]) -> Outcome:
     content = reply.get("content")
     blocks = content if isinstance(content, list) else []
     return Outcome(ANSWERED if usage else LOST, usage, reply.get("stop_reason"), blocks, "" if usage else "no usage")
+
+
+def _batched(result: dict[str, Any]) -> Outcome:
+    """Read one result of a batch; only those that succeeded are billed."""
+    if result.get("type") == "succeeded":
+        return _answered(result["message"])
+    kind = ((result.get("error") or {}).get("error") or {}).get("type", "")
+    return Outcome(REFUSED if kind == "invalid_request_error" else UNAVAILABLE, detail=kind or str(result.get("type")))
 
 
 def _usage(counted: Any) -> Usage | None:

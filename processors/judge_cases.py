@@ -21,8 +21,9 @@ from schemas.keys import join_key
 from schemas.metrics import JUDGE_CASES
 
 CASES, RULINGS, OPINIONS = "cases", "rulings", "opinions"
-LOOKING, ASKED, GRANTED, CALLING = 0, 1, 2, 3
-"""What a case is at: its steps are looked for or the API waited for; money is asked for, is there; a call is made."""
+LOOKING, ASKED, GRANTED, CALLING, BATCHED = 0, 1, 2, 3, 4
+"""What a case is at: its steps are looked for, or the API waited for; money is asked for; money is there; a call is
+made; a batch is waited for."""
 
 DAY_NS = 86_400 * 1_000_000_000
 RULING_KEPT_NS = 3 * DAY_NS
@@ -36,7 +37,7 @@ class Case(msgspec.Struct, array_like=True):
 
     `document` is the detection as its detector last told it, JSON. `model` counts up the cascade. `asked` counts
     reservations, `held` is what the present one holds; `counted` are the input tokens the last model counted; `lost`
-    counts calls whose answer never came.
+    counts calls whose answer never came; `batch` is the id of the batch it is in.
     """
 
     tenant: str
@@ -54,6 +55,8 @@ class Case(msgspec.Struct, array_like=True):
     spent: int = 0
     lost: int = 0
     opinion: Opinion | None = None
+    is_urgent: bool = True
+    batch: str = ""
 
     @property
     def run_key(self) -> str:
@@ -68,7 +71,7 @@ class Case(msgspec.Struct, array_like=True):
     @property
     def reservation(self) -> str:
         """Name the reservation, and the call that is made under it; never the same twice."""
-        return f"{self.detection_id}.{self.since_ns}.{self.asked}"
+        return f"{self.detection_id}-{self.since_ns}-{self.asked}"
 
     def told(self) -> dict[str, Any]:
         """Read the detection."""

@@ -26,7 +26,8 @@ class JudgeConfig(BaseModel):
 
     `models`: smallest first; a larger one is asked only while the answer is unsure. `effort` is left out where empty:
     models before the fifth generation do not know it. `max_wait_seconds`: how long a finding waits for its verdict
-    while the API is not to be reached.
+    while the API is not to be reached. `batch`: findings below high severity are handed in as batches, which cost
+    half and take up to a day.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +47,8 @@ class JudgeConfig(BaseModel):
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     timeout_seconds: Seconds = 30
     max_wait_seconds: Seconds = 300
+    batch: bool = False
+    batch_poll_seconds: Seconds = 60
     max_cases: Annotated[int, Field(ge=1, le=100_000)] = 1_000
 
     def key(self) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from processors.judge_answers import VoidAnswerError, opinion_of
-from processors.judge_calls import LOST, REFUSED, Breaker, Outcome
-from processors.judge_cases import ASKED, CALLING, GRANTED, LOOKING, Case, Docket
+from processors.judge_calls import LONGEST_BATCH_SECONDS, LOST, REFUSED, SUBMITTED, Breaker, Outcome
+from processors.judge_cases import ASKED, BATCHED, CALLING, GRANTED, LOOKING, Case, Docket
 from processors.judge_config import JudgeConfig
 from processors.judge_exhibit import Exhibit, exhibit_of, missing_evidence
 from processors.judge_money import asking, billing, settling
@@ -29,7 +29,7 @@ PATIENCE_NS = 3 * SECOND_NS
 """How long steps are waited for that a finding names and that have not come: another topic may be behind."""
 MOST_LOST = 2
 """Calls of one case whose answers may be lost before it is given up."""
-GIVEN_UP = {LOOKING: "unavailable", ASKED: "no_grant", GRANTED: "busy"}
+GIVEN_UP = {LOOKING: "unavailable", ASKED: "no_grant", GRANTED: "busy", BATCHED: "lost"}
 """Why a case has waited too long, by what it was at."""
 
 
@@ -59,9 +59,9 @@ class Hearings:
             if not self._is_called(case.reservation):
                 sitting.outputs.append(settling(case, case.held))
                 self._lose(case, sitting)
-        elif sitting.now_ns - case.since_ns > self._config.max_wait_seconds * SECOND_NS:
+        elif sitting.now_ns - case.since_ns > self._longest_wait_ns(case):
             if case.phase != LOOKING:
-                sitting.outputs.append(settling(case, 0))
+                sitting.outputs.append(settling(case, case.held if case.phase == BATCHED else 0))
             self._conclude(case, sitting, GIVEN_UP[case.phase])
         elif case.phase == LOOKING:
             self._look(case, sitting)
@@ -82,6 +82,10 @@ class Hearings:
         model = self._config.models[case.model]
         JUDGE_CALLS.labels(model=model, outcome=outcome.kind).inc()
         self._breaker.saw(outcome)
+        if outcome.kind == SUBMITTED:
+            case.phase, case.batch = BATCHED, outcome.detail
+            self._docket.put(case)
+            return
         if outcome.usage is not None:
             self._pay(case, model, outcome.usage, sitting)
             self._hear(case, model, outcome, sitting)
@@ -98,6 +102,9 @@ class Hearings:
         """Build the request that a case's present model is asked with."""
         config = self._config
         return request_of(_shown(case), config.models[case.model], config.max_output_tokens, config.effort)
+
+    def _longest_wait_ns(self, case: Case) -> float:
+        return (self._config.max_wait_seconds if case.is_urgent else LONGEST_BATCH_SECONDS) * SECOND_NS
 
     def _look(self, case: Case, sitting: Sitting) -> None:
         """Choose the exhibit, once its steps are there."""
@@ -139,7 +146,7 @@ class Hearings:
         self._docket.put(case)
 
     def _pay(self, case: Case, model: str, usage: Usage, sitting: Sitting) -> None:
-        micro_usd = self._prices.cost(model, usage, sitting.now_ns)
+        micro_usd = self._prices.cost(model, usage, sitting.now_ns, batched=bool(case.batch))
         JUDGE_COST.labels(model=model).inc(micro_usd / MICRO)
         sitting.outputs.append(settling(case, micro_usd))
         sitting.outputs.append(billing(case, model, usage, micro_usd, sitting.now_ns))
@@ -169,7 +176,7 @@ class Hearings:
             self._go_on(case)
 
     def _go_on(self, case: Case) -> None:
-        case.phase = LOOKING
+        case.phase, case.batch = LOOKING, ""
         self._docket.put(case)
 
     def _conclude(self, case: Case, sitting: Sitting, why: str = "") -> None:

@@ -20,8 +20,8 @@ HOUR_NS = 3_600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 KEPT_NS = {RUN: 7 * DAY_NS, TENANT_HOUR: 2 * HOUR_NS, TENANT_DAY: 2 * DAY_NS}
 """How long a sum is kept after it was last added to: longer than its period, and than most runs last."""
-UNSETTLED_NS = HOUR_NS
-"""How long a reservation can be settled; a call takes minutes at most."""
+UNSETTLED_NS = 28 * HOUR_NS
+"""How long a reservation can be settled; a batch takes a day at most."""
 DUE_AT_ONCE = 500
 
 

@@ -13,6 +13,7 @@ from schemas.judge import MICRO
 from schemas.step import Usage
 
 PROVIDER = "anthropic"
+BATCH_SHARE = 0.5
 UNSEEN_TOKENS = 1_500
 """What the API adds to a request with a tool, several times over."""
 COUNTED_MARGIN = 2
@@ -49,9 +50,9 @@ class JudgePrices:
         written = msgspec.structs.replace(plain, cache_write=tokens)
         return max(self.cost(request["model"], usage, at_ns) for usage in (plain, written))
 
-    def cost(self, model: str, usage: Usage, at_ns: int) -> int:
-        """Price a call."""
+    def cost(self, model: str, usage: Usage, at_ns: int, *, batched: bool = False) -> int:
+        """Price a call; in a batch it costs half."""
         usd = self._catalogue.cost_usd(model, PROVIDER, usage, at_ns)
         if usd is None:
             raise UnpricedModelError(model)
-        return ceil(round(usd * MICRO, 6))
+        return ceil(round(usd * MICRO * (BATCH_SHARE if batched else 1.0), 6))

@@ -17,18 +17,22 @@ import orjson
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Record, State
 from processors.judge_bookmarks import Bookmarks, Stretch
-from processors.judge_calls import Calls, MessagesApi
-from processors.judge_cases import CALLING, GRANTED, Case, Docket
+from processors.judge_calls import MessagesApi
+from processors.judge_cases import BATCHED, CALLING, GRANTED, Case, Docket
 from processors.judge_config import JudgeConfig
 from processors.judge_hearings import Hearings
 from processors.judge_prices import JudgePrices
 from processors.judge_reading import UnreadableFindingError, escalated, told_again
 from processors.judge_sentences import Sentences
 from processors.judge_sitting import Sitting
+from processors.judge_threads import Calls
 from processors.judge_transcripts import Transcripts
 from schemas.judge import UnknownJudgeSchema, decode_grant
 from schemas.metrics import STAGE_RECORDS
 from schemas.topics import AGENT_STEPS, DETECTIONS, ESCALATIONS, JUDGE_GRANTS
+
+NOT_URGENT = frozenset(("info", "low", "medium"))
+"""Severities of findings whose verdict may take a day, where batches are on."""
 
 
 class LlmJudgeStage:
@@ -50,7 +54,7 @@ class LlmJudgeStage:
         read_back: Callable[[Stretch], Iterable[Record]],
     ) -> None:
         self._config = config
-        self._calls = Calls(api)
+        self._calls = Calls(api, config.batch_poll_seconds)
         self._docket = Docket()
         self._transcripts = Transcripts(memory_bytes)
         self._bookmarks = Bookmarks(memory_bytes)
@@ -59,16 +63,18 @@ class LlmJudgeStage:
         self._sentences = Sentences(self._docket, clock_ns)
         self._hearings = Hearings(config, prices, self._docket, self._transcripts, self._sentences, self._calls.knows)
         self._to_start: dict[str, dict[str, Any]] = {}
+        self._to_submit: dict[str, dict[str, Any]] = {}
         self._folded: set[str] = set()
 
     @property
     def busy(self) -> bool:
         """Say whether calls are under way whose money would be lost by stopping now."""
-        return bool(self._to_start) or self._calls.any_left()
+        return bool(self._to_start or self._to_submit) or self._calls.any_left()
 
     def restore(self, state: State) -> None:
         """Start from the committed state. Calls go on: what they bring is folded in as if nothing had happened."""
         self._to_start.clear()
+        self._to_submit.clear()
         self._folded.clear()
         self._docket.restore(state)
         if not self._has_read_back:
@@ -114,6 +120,7 @@ class LlmJudgeStage:
             return
         told = orjson.dumps(document)
         case = Case(document["tenant"], document["run_id"], document["id"], told, document["version"], since_ns)
+        case.is_urgent = not (self._config.batch and document.get("severity") in NOT_URGENT)
         known = self._docket.cases.get(case.key)
         if known is not None:
             self._tell(known, document)
@@ -145,11 +152,17 @@ class LlmJudgeStage:
             self._calls.forget(name)
         for name, request in self._to_start.items():
             self._calls.start(name, request)
+        if self._to_submit:
+            self._calls.submit(self._to_submit)
+        for case in self._docket.cases.values():
+            if case.phase == BATCHED:
+                self._calls.watch(case.batch)
         self._folded.clear()
         self._to_start.clear()
+        self._to_submit.clear()
 
     def _fold(self, sitting: Sitting) -> None:
-        called = {case.reservation: case for case in self._docket.cases.values() if case.phase == CALLING}
+        called = {case.reservation: case for case in self._docket.cases.values() if case.phase in (CALLING, BATCHED)}
         for name, outcome in self._calls.ended().items():
             self._folded.add(name)
             if name in called:
@@ -158,8 +171,10 @@ class LlmJudgeStage:
     def _mark_calls(self) -> None:
         """Mark cases as called while there is room; their calls begin when the marks are committed."""
         room = self._config.concurrency - self._calls.under_way()
-        granted = [case for case in self._docket.cases.values() if case.phase == GRANTED]
-        for case in granted[: max(0, room)]:
+        for case in self._docket.cases.values():
+            if case.phase != GRANTED or (case.is_urgent and len(self._to_start) >= room):
+                continue
             case.phase = CALLING
             self._docket.put(case)
-            self._to_start[case.reservation] = self._hearings.request(case)
+            marked = self._to_start if case.is_urgent else self._to_submit
+            marked[case.reservation] = self._hearings.request(case)

@@ -38,6 +38,11 @@ class MessagesServer:
         self.headers: list[dict[str, str]] = []
         self.billed: list[dict[str, Any]] = []
         """Model and usage of each reply that was sent whole."""
+        self.batches: dict[str, list[dict[str, Any]]] = {}
+        """Requests of each batch, with their ids."""
+        self.looks = 0
+        self.looks_until_ended = 2
+        """How often batches were looked at, and how often they have to be."""
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"owner": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -56,6 +61,38 @@ class MessagesServer:
                 self.billed.append({"model": body["model"], **_usage_in(reply.body)})
         return reply
 
+    def hand_in(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Take a batch in."""
+        with self._lock:
+            name = f"msgbatch_{len(self.batches)}"
+            self.batches[name] = body["requests"]
+        return self.batch(name)
+
+    def batch(self, name: str) -> dict[str, Any]:
+        """Say how far a batch is."""
+        with self._lock:
+            ended = self.looks >= self.looks_until_ended
+        moment = "2026-11-26T00:00:00Z"
+        return {
+            "id": name,
+            "type": "message_batch",
+            "processing_status": "ended" if ended else "in_progress",
+            "created_at": moment,
+            "expires_at": moment,
+            "request_counts": {"processing": 0, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0},
+            "results_url": f"{self.url}/v1/messages/batches/{name}/results" if ended else None,
+        }
+
+    def results(self, name: str) -> bytes:
+        """Answer each request of a batch by the script, in a line of its own."""
+        return b"\n".join(self._result(one) for one in reversed(self.batches[name]))
+
+    def _result(self, one: dict[str, Any]) -> bytes:
+        reply = self.answer(one["params"], {})
+        body = json.loads(reply.body)
+        result = {"type": "succeeded", "message": body} if reply.status == 200 else {"type": "errored", "error": body}
+        return json.dumps({"custom_id": one["custom_id"], "result": result}).encode()
+
     def close(self) -> None:
         """Stop listening."""
         self._server.shutdown()
@@ -68,6 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # the name that http.server asks for
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path == "/v1/messages/batches":
+            self._send(Reply(200, json.dumps(self.owner.hand_in(body)).encode()))
+            return
         if self.path != "/v1/messages":
             self.send_error(404)
             return
@@ -76,6 +116,17 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.cut:
             self.close_connection = True
             return
+        self._send(reply)
+
+    def do_GET(self) -> None:  # as above
+        name, _, rest = self.path.removeprefix("/v1/messages/batches/").partition("/")
+        if rest == "results":
+            self._send(Reply(200, self.owner.results(name), {"content-type": "application/x-jsonl"}))
+            return
+        self.owner.looks += 1
+        self._send(Reply(200, json.dumps(self.owner.batch(name)).encode()))
+
+    def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)
         for name, value in {"content-type": "application/json", **reply.headers}.items():
             self.send_header(name, value)
