@@ -96,9 +96,8 @@ class MessagesApi:
         for _ in range(int(LONGEST_BATCH_SECONDS / poll_seconds) + 1):
             try:
                 if self._client.messages.batches.retrieve(batch).processing_status == "ended":
-                    found: list[dict[str, Any]] = [
-                        one.to_dict() for one in self._client.messages.batches.results(batch)
-                    ]
+                    lines = self._client.messages.batches.results(batch)
+                    found: list[dict[str, Any]] = [line.to_dict() for line in lines]
                     yield from ((str(one["custom_id"]), _batched(one["result"])) for one in found)
                     return
             except Exception:  # noqa: BLE001  # looking again costs nothing, whatever went wrong

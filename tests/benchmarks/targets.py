@@ -43,6 +43,7 @@ TARGETS = {
     "all detectors together, 6,400 steps": at_least(80_000),
     "all detectors together, 100,000 steps": at_least(80_000),
     "embedding, new texts of 12 words": at_least(30_000),
+    "judge, from escalation to verdict, API at once, median": at_most(200),
     "span sink into chDB, 10,000 spans a batch": at_least(40_000),
     "whole pipeline, agent spans of 1 kB, sustained": at_least(15_000),
     "span sent to detection told, idle, p99": at_most(50),

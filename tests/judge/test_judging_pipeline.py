@@ -131,6 +131,18 @@ def test_without_a_key_the_judge_is_off_says_so_once_and_grey_findings_are_told(
     assert pipeline.stop() == 0
 
 
+def test_a_pipeline_that_is_stopped_waits_for_the_calls_it_has_paid_for(start: Start, api: MessagesServer) -> None:
+    api.script = lambda body: verdict(body, "no", 0.9, quote_of(body))._replace(wait_seconds=2.0)
+    pipeline = start(*judged_by(api.url))
+    put(pipeline, grey_run(trace(1)))
+    until(lambda: len(api.requests) == 1)
+    assert pipeline.stop() == 0
+    pipeline = start(*judged_by(api.url))
+    until(lambda: judged(pipeline) == 1)
+    assert len(api.requests) == 1
+    assert pipeline.detections("--trace", trace(1))[0]["tier"] == 4
+
+
 def test_key_and_address_are_taken_from_the_environment(
     start: Start, api: MessagesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
