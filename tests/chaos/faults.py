@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
@@ -18,6 +20,7 @@ SESSION_SECONDS = 6.0
 """After how long without a word Kafka takes a member for dead."""
 START_AGAIN_SECONDS = 60.0
 SECOND = "processors#2"
+WITH_CLOCK = Path(__file__).parent / "with_clock.py"
 
 
 class World(NamedTuple):
@@ -48,12 +51,12 @@ def kill_of(role: str) -> Callable[[World], None]:
     return kill
 
 
-def start_again(world: World, name: str) -> None:
+def start_again(world: World, name: str, under: Sequence[str] = ()) -> None:
     """Start a process, again where the lock of the one that was killed is still being let go of."""
     until = time.monotonic() + START_AGAIN_SECONDS
     while True:
         try:
-            world.roles.spawn(name).wait_until_ready()
+            world.roles.spawn(name, under).wait_until_ready()
         except RuntimeError:
             if time.monotonic() > until:
                 raise
@@ -114,6 +117,13 @@ def processor_is_frozen(world: World) -> None:
     del world.roles.processes[SECOND]
 
 
+def clock_is_set_back(world: World) -> None:
+    """Have the normaliser and the processors go on under a clock that is an hour behind."""
+    for role in ("normaliser", "processors"):
+        world.roles.kill(role)
+        start_again(world, role, (sys.executable, str(WITH_CLOCK), "-3600"))
+
+
 FAULTS: dict[str, Callable[[World], None]] = {
     **{f"kill {role}": kill_of(role) for role in ROLES},
     "broker restarts": broker_restarts,
@@ -122,6 +132,7 @@ FAULTS: dict[str, Callable[[World], None]] = {
     "store is slow": store_is_slow,
     "a processor joins and dies": processor_joins_and_dies,
     "a processor is frozen": processor_is_frozen,
+    "the clock is set back": clock_is_set_back,
 }
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,12 @@ class RoleProcesses:
             process.wait_until_ready()
         return self
 
-    def spawn(self, name: str) -> PipelineProcess:
-        """Start a process, and wait for nothing."""
+    def spawn(self, name: str, under: Sequence[str] = ()) -> PipelineProcess:
+        """Start a process, and wait for nothing; `under` is a command that becomes the one that is given to it."""
         role = name.partition("#")[0]
         folder = self._folder / name.replace("/", "-")
         self._folder.mkdir(parents=True, exist_ok=True)
-        process = PipelineProcess(folder, *self._settings, command=("run", "--only", role))
+        process = PipelineProcess(folder, *self._settings, command=("run", "--only", role), under=under)
         process.spawn()
         self.processes[name] = process
         return process
