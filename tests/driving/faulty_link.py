@@ -16,14 +16,16 @@ class FaultyLink:
     """Listens on `port` and passes everything on to a server; its attributes say what goes wrong, from now on.
 
     `cut_answers`: to how many requests that bring rows the answer is lost, with the connection, once the server has
-    given it. `delay_seconds`: how late answers come. `hangs_up`: connections are ended at their first words.
-    `connections` counts all there were, `refused_rows` those of them that were ended and would have brought rows.
+    given it. `holds_answers`: answers to such requests are kept from the client. `delay_seconds`: how late all come.
+    `hangs_up`: connections are ended at their first words. `connections` counts all there were, `refused_rows` those
+    of them that were ended and would have brought rows.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.cut_answers = 0
         self.delay_seconds = 0.0
         self.hangs_up = False
+        self.holds_answers = False
         self.connections = 0
         self.refused_rows = 0
         self._target = (host, port)
@@ -114,6 +116,8 @@ class _Pair:
             while data := self._server.recv(CHUNK):
                 if self._brings_rows and self._link.takes_answer():
                     break
+                while self._brings_rows and self._link.holds_answers:
+                    time.sleep(0.05)
                 self._brings_rows = False
                 if self._link.delay_seconds:
                     time.sleep(self._link.delay_seconds)

@@ -120,6 +120,32 @@ def test_a_server_that_takes_longer_than_anybody_waits_gets_everything_once(plac
         pipeline.kill_if_running()
 
 
+@pytest.mark.crash
+@pytest.mark.timeout(300)
+def test_a_pipeline_that_is_killed_between_its_inserts_stores_everything_once(place: Place, tmp_path: Path) -> None:
+    """The answers to inserts are held back, so that it dies with rows in the store that it never heard of."""
+    pipeline = PipelineProcess(tmp_path / "data", f"sinks::clickhouse::dsn={place.faulty_dsn}")
+    sent = 0
+    try:
+        for seed in (1, 2):
+            place.link.holds_answers = False
+            pipeline.start()
+            pipeline.settle()
+            place.link.holds_answers = True
+            before = stored(place.dsn)[0]
+            sent += send(pipeline, seed, count=2)
+            until(lambda before=before: stored(place.dsn)[0] > before)  # type: ignore[misc]  # bound now
+            pipeline.kill()
+        place.link.holds_answers = False
+        pipeline.start()
+        until(lambda: stored(place.dsn) == (sent, sent))
+        pipeline.settle()
+        assert stored(place.dsn) == (sent, sent)
+        assert pipeline.stop() == 0
+    finally:
+        pipeline.kill_if_running()
+
+
 @pytest.mark.timeout(120)
 def test_a_wrong_password_stops_the_start_and_says_what_to_do(place: Place, tmp_path: Path) -> None:
     wrong = place.dsn.partition("@")[2]
