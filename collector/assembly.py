@@ -10,12 +10,13 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from collector.admission import Admission, resident_bytes
-from collector.detector_stages import DETECTORS, EMBEDDING, detector_stages
+from collector.detector_stages import detector_stages
 from collector.judging import JUDGE, judge_stages
 from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
 from collector.opened_bus import open_bus
+from collector.processor_groups import DETECTORS, EMBEDDING
 from collector.receivers.api_keys import ApiKeys
-from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles
+from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles, enabled
 from collector.stores import embeds_store, layout, open_store, store_dsn
 from collector.webhooks import is_webhook, make_webhook
 from config.settings import MIB, Settings
@@ -222,17 +223,11 @@ class Assembly:
         return memory_bytes // self._tasks
 
     def _enabled(self, section: str) -> list[str]:
-        """List the components of a section that run: all that are enabled, or with pipelines those they name."""
-        found: dict[str, Any] = getattr(self._settings, section)
-        pipelines = self._settings.service.pipelines.values()
-        named = {name for pipeline in pipelines for name in getattr(pipeline, section)}
-        return [
-            name
-            for name, component in found.items()
-            if getattr(component, "enabled", True) and (not pipelines or name in named)
-        ]
+        """List the components of a section that run."""
+        return enabled(self._settings, section)
 
     @staticmethod
     def drain_order(group: str) -> int:
         """Say when a stage is drained: in the order of a span's way."""
-        return DRAIN_ORDER.index(group) if group in DRAIN_ORDER else len(DRAIN_ORDER)
+        known = DETECTORS if group.startswith(f"{DETECTORS}/") else group
+        return DRAIN_ORDER.index(known) if known in DRAIN_ORDER else len(DRAIN_ORDER)

@@ -1,4 +1,4 @@
-"""The stages that run detectors: one group for those that read steps alone, one for those that read vectors too."""
+"""The stages that run detectors, one for each of their groups."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from collector.roles import PROCESSORS, Roles
+from collector.processor_groups import EMBEDDING, groups_here
+from collector.roles import Roles
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from processors.detector import Embedder
     from processors.model_catalogue import PricedModels
     from processors.runtime import Runtime
-
-DETECTORS = "processors"
-EMBEDDING = "embedding_similarity"
-"""The group of the detectors that read vectors, and what makes these for them."""
 
 
 def detector_stages(
@@ -33,27 +30,10 @@ def detector_stages(
 
     `memory_bytes`: what the runs in memory may take of all of them, in one of so many `tasks`.
     """
-    names = _names(settings, enabled, roles)
-    groups = {group: own for group, own in names.items() if own}
+    groups = groups_here(settings, enabled, roles)
     for group, own in groups.items():
         make = partial(_runtime, group, own, settings, models, now_ns, memory_bytes // len(groups), tasks)
         yield group, make
-
-
-def _names(settings: Settings, enabled: Sequence[str], roles: Roles) -> dict[str, list[str]]:
-    """List the detectors of each group; without what makes vectors none of those that read them runs."""
-    from collector.components import detector_class
-
-    embedding = settings.processors.get(EMBEDDING)
-    names: dict[str, list[str]] = {DETECTORS: [], EMBEDDING: []}
-    for name in enabled:
-        if name == EMBEDDING:
-            continue
-        group = EMBEDDING if detector_class(_kind(name)).reads_vectors else DETECTORS
-        runs = roles.runs(PROCESSORS, name) or (group == EMBEDDING and roles.runs(PROCESSORS, EMBEDDING))
-        if runs and (group == DETECTORS or embedding is None or embedding.enabled):
-            names[group].append(name)
-    return names
 
 
 def _runtime(
@@ -71,10 +51,11 @@ def _runtime(
     from processors.usage import Biller
 
     service = settings.service
-    embedder = _embedder(settings, tasks) if group == EMBEDDING else None
+    classes = {name: detector_class(_kind(name)) for name in names}
+    embedder = _embedder(settings, tasks) if any(found.reads_vectors for found in classes.values()) else None
     return Runtime(
         group,
-        [detector_class(_kind(name))(settings.processors[name], models, embedder) for name in names],
+        [found(settings.processors[name], models, embedder) for name, found in classes.items()],
         now_ns,
         Biller(models) if "cost" in names else None,
         service.run_idle_seconds,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from config.settings import Settings
 
 RECEIVERS, NORMALISER, PROCESSORS, SINKS, HEALING = "receivers", "normaliser", "processors", "sinks", "healing"
 POLICIES = "policies"
@@ -34,6 +37,18 @@ class Roles:
         if component:
             return f"{role}/{component}" in self._only
         return any(named.startswith(f"{role}/") for named in self._only)
+
+
+def enabled(settings: Settings, section: str) -> list[str]:
+    """List the components of a section that run: all that are enabled, or with pipelines those they name."""
+    found: dict[str, Any] = getattr(settings, section)
+    pipelines = settings.service.pipelines.values()
+    named = {name for pipeline in pipelines for name in getattr(pipeline, section)}
+    return [
+        name
+        for name, component in found.items()
+        if getattr(component, "enabled", True) and (not pipelines or name in named)
+    ]
 
 
 def asked_for(only: Sequence[str]) -> tuple[str, ...]:

@@ -89,6 +89,9 @@ class ServiceSettings(Section):
 
     data_dir: Annotated[Path, BeforeValidator(_data_dir)] = Field(default_factory=lambda: Path(platform_data_dir()))
     pipelines: dict[str, PipelineSettings] = {}
+    groups: dict[
+        Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")], Annotated[list[str], Field(min_length=1)]
+    ] = {}
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=4)] | list[str] = "auto"
     memory_limit_mib: Annotated[int, Field(ge=64)] = Field(default_factory=default_memory_limit_mib)
     run_idle_seconds: Seconds = 300

@@ -21,7 +21,8 @@ from collector.judging import why_off
 from collector.pipeline import Pipeline
 from collector.process_memory import use_few_arenas
 from collector.process_plan import SUPERVISOR, parts
-from collector.roles import Roles, UnknownRoleError, asked_for
+from collector.processor_groups import SplitGroupError, groups_here
+from collector.roles import PROCESSORS, Roles, UnknownRoleError, asked_for, enabled
 from collector.running import DataDirBusyError
 from collector.stage_threads import StartError
 from schemas.topics import DETECTIONS
@@ -39,8 +40,10 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
     console = Console(stderr=True)
     others = () if only else parts(settings.service.processes)
     try:
+        for part in others or (asked_for(only or ()),):
+            groups_here(settings, enabled(settings, PROCESSORS), Roles(part))
         pipeline = Pipeline(settings, Roles(SUPERVISOR if others else asked_for(only or ())), others)
-    except (UnknownRoleError, DataDirBusyError) as error:
+    except (UnknownRoleError, SplitGroupError, DataDirBusyError) as error:
         console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
         return 2
     except BusUnavailable as error:
