@@ -21,6 +21,8 @@ from schemas.topics import BY_NAME, CONTENT_TYPE_HEADER, TENANT_HEADER
 
 ASYNCAPI = "3.0.0"
 BINDING = "0.5.0"
+SASL = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
+"""The names that AsyncAPI has for the mechanisms of `bus::kafka::sasl`."""
 PLACEHOLDER = "localhost:9092"
 ALWAYS_THERE = (TENANT_HEADER, CONTENT_TYPE_HEADER, "ce_specversion", "ce_type", "ce_source", "ce_id")
 DESCRIPTION = (
@@ -31,8 +33,17 @@ DESCRIPTION = (
 Document = dict[str, Any]
 
 
-def asyncapi_document(brokers: Sequence[str] = (), prefix: str = "", partitions: int | None = None) -> Document:
-    """Compose it. Without brokers the server is a placeholder; `partitions` is how many each topic has, if known."""
+def asyncapi_document(
+    brokers: Sequence[str] = (),
+    prefix: str = "",
+    partitions: int | None = None,
+    encrypted: bool = False,
+    sasl_mechanism: str = "",
+) -> Document:
+    """Compose it. Without brokers the server is a placeholder; `partitions` is how many each topic has, if known.
+
+    `encrypted` and `sasl_mechanism` say how the brokers are reached; passwords are not asked for.
+    """
     examples = {record.topic: record for record in example_records()}
     return {
         "asyncapi": ASYNCAPI,
@@ -43,7 +54,7 @@ def asyncapi_document(brokers: Sequence[str] = (), prefix: str = "", partitions:
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": JSON,
-        "servers": _servers(brokers),
+        "servers": _servers(brokers, "kafka-secure" if encrypted else "kafka", sasl_mechanism),
         "channels": {channel.topic: _channel(channel, prefix, partitions) for channel in CHANNELS},
         "operations": {
             f"{action}_{channel.topic}": _operation(channel, action)
@@ -53,15 +64,19 @@ def asyncapi_document(brokers: Sequence[str] = (), prefix: str = "", partitions:
         "components": {
             "messages": {channel.message: _message(channel, examples.get(channel.topic)) for channel in CHANNELS},
             "schemas": {channel.schema: _payload(channel.schema) for channel in CHANNELS if channel.schema},
+            **({"securitySchemes": {"sasl": {"type": SASL[sasl_mechanism]}}} if sasl_mechanism else {}),
         },
     }
 
 
-def _servers(brokers: Sequence[str]) -> Document:
-    if brokers:
-        return {f"broker{number}": {"host": host, "protocol": "kafka"} for number, host in enumerate(brokers, 1)}
-    variable = {"default": PLACEHOLDER, "description": "A bootstrap server, as bus::kafka::brokers names it."}
-    return {"kafka": {"host": "{bootstrap}", "protocol": "kafka", "variables": {"bootstrap": variable}}}
+def _servers(brokers: Sequence[str], protocol: str, sasl_mechanism: str) -> Document:
+    if not brokers:
+        variable = {"default": PLACEHOLDER, "description": "A bootstrap server, as bus::kafka::brokers names it."}
+        return {"kafka": {"host": "{bootstrap}", "protocol": protocol, "variables": {"bootstrap": variable}}}
+    security = {"security": [{"$ref": "#/components/securitySchemes/sasl"}]} if sasl_mechanism else {}
+    return {
+        f"broker{number}": {"host": host, "protocol": protocol, **security} for number, host in enumerate(brokers, 1)
+    }
 
 
 def _channel(channel: Channel, prefix: str, partitions: int | None) -> Document:
@@ -69,6 +84,7 @@ def _channel(channel: Channel, prefix: str, partitions: int | None) -> Document:
     kept: Document = {"cleanup.policy": ["compact"]} if topic.compacted else {"cleanup.policy": ["delete"]}
     if not topic.compacted:
         kept["retention.ms"] = topic.retention_seconds * 1000
+    kept["max.message.bytes"] = topic.max_message_bytes
     binding: Document = {"topic": prefix + topic.name, "topicConfiguration": kept, "bindingVersion": BINDING}
     if partitions is not None:
         binding["partitions"] = partitions

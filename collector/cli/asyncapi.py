@@ -29,4 +29,6 @@ def _document(settings: Settings) -> dict[str, object]:
     bus = settings.bus
     if bus.kafka is None:
         return asyncapi_document(prefix=bus.prefix)
-    return asyncapi_document(bus.kafka.brokers, bus.prefix, bus.partition_count)
+    kafka = bus.kafka
+    mechanism = kafka.sasl.mechanism if kafka.sasl is not None else ""
+    return asyncapi_document(kafka.brokers, bus.prefix, bus.partition_count, kafka.tls is not None, mechanism)

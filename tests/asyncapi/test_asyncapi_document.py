@@ -13,7 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[import-untyped]  # as elsewhere
 
-from collector.asyncapi_document import asyncapi_document
+from collector.asyncapi_document import SASL, asyncapi_document
 from collector.bus.protocol import Outgoing, Record
 from collector.example_records import FINDING, SUBJECT, example_records
 from healing.events import outgoing
@@ -54,8 +54,12 @@ def references(node: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     "document",
-    [DOCUMENT, asyncapi_document(["one:9092", "two:9092"], "acme.", 12)],
-    ids=["placeholder", "configured"],
+    [
+        DOCUMENT,
+        asyncapi_document(["one:9092", "two:9092"], "acme.", 12),
+        *(asyncapi_document(["one:9092"], "", 1, True, mechanism) for mechanism in SASL),  # noqa: FBT003
+    ],
+    ids=["placeholder", "configured", *SASL],
 )
 def test_it_is_valid_by_the_specifications_own_schema(document: dict[str, Any]) -> None:
     Draft7Validator(SPECIFICATION).validate(document)
@@ -137,3 +141,17 @@ def test_the_command_prints_it_with_the_prefix_that_is_configured(format_: str, 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert read(done.stdout) == asyncapi_document(prefix="t-")
+
+
+def test_the_command_says_how_the_configured_brokers_are_reached_and_no_password() -> None:
+    sasl = "{mechanism: SCRAM-SHA-512, username: u, password: hunter2}"
+    kafka = f"bus::kafka={{brokers: 'a:9092, b:9092', tls: {{}}, sasl: {sasl}}}"
+    command = [sys.executable, "-m", "collector.cli.main", "asyncapi", "--format", "json", "--set", kafka]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    document = orjson.loads(done.stdout)
+    assert [server["host"] for server in document["servers"].values()] == ["a:9092", "b:9092"]
+    assert {server["protocol"] for server in document["servers"].values()} == {"kafka-secure"}
+    assert document["components"]["securitySchemes"]["sasl"] == {"type": "scramSha512"}
+    assert document["channels"]["detections"]["bindings"]["kafka"]["partitions"] == 12
+    assert "hunter2" not in done.stdout
