@@ -22,6 +22,8 @@ from schemas.topics import REPLAY_FOR_HEADER
 LAG_EVERY_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 15.0
+GATHER_SECONDS = 0.1
+"""How long after it last had something to do a task that is one of several is left to gather more."""
 TRIES = 3
 """How often a batch fails before it is made smaller, and one record before it is given up."""
 
@@ -58,6 +60,7 @@ class StageTask:
         self._astray = False
         """Whether what the stage holds in memory may be ahead of its last commit."""
         self._not_before = 0.0
+        self._worked = float("-inf")
         self._lag_shown = 0.0
 
     @property
@@ -84,6 +87,10 @@ class StageTask:
         """Say for how many seconds this is left alone after a failure."""
         return self._not_before - time.monotonic()
 
+    def rest_left(self) -> float:
+        """Say for how many seconds more may gather for this since it was at work: a commit of more costs no more."""
+        return 0.0 if self._is_finishing() else self._worked + GATHER_SECONDS - time.monotonic()
+
     def round(self, timeout_seconds: float) -> None:
         """Poll, handle and commit once; raises Fenced, TooMuchPoison and nothing else."""
         batch = Batch((), 0)
@@ -91,6 +98,7 @@ class StageTask:
             self._recover()
             batch = self._poll(self._limit, timeout_seconds)
             self.behind = bool(batch.records)
+            self._worked = time.monotonic() if self.behind else self._worked
             self._show_lag_if_due()
             handled = self._handle(self._meant_for_us(batch))
             self._poison.check(handled.outputs)

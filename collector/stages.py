@@ -130,14 +130,18 @@ class StageThread:
         self._show_status()
 
     def _work(self, members: Tasks) -> None:
-        ready = [number for number, task in self._tasks.items() if task.pause_left() <= 0]
-        if not ready:
-            pauses = [task.pause_left() for task in self._tasks.values()]
-            self._stop.wait(max(0.0, min([POLL_SECONDS, *pauses])))
-            return
         alone = len(self._tasks) == 1
+        left = {number: task.pause_left() for number, task in self._tasks.items()}
+        if not alone:
+            left = {number: max(pause, self._tasks[number].rest_left()) for number, pause in left.items()}
+        ready = [number for number, seconds in left.items() if seconds <= 0]
+        if not ready:
+            self._stop.wait(max(0.0, min([POLL_SECONDS, *left.values()])))
+            return
         if not alone or self._finish.is_set():
-            members.wait(0.0 if any(self._tasks[number].behind for number in ready) else self._patience())
+            behind = any(self._tasks[number].behind for number in ready)
+            resting = [seconds for seconds in left.values() if seconds > 0]
+            members.wait(0.0 if behind else min([self._patience(), *resting]))
         if alone:
             self._rounds(members, [self._round(ready[0], self._patience())])
         else:
