@@ -18,6 +18,8 @@ CONFIG = DEPLOY / "tracemend.yaml"
 MOUNTED = "/etc/tracemend/tracemend.yaml"
 TRACEMEND = (sys.executable, "-m", "collector.cli.main")
 ASKED = re.compile(r"\$\{env:(\w+)(:-[^}]*)?\}")
+NAMED = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
+"""Variables, as the built-in configuration names them."""
 ENOUGH = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/")}
 
 
@@ -25,7 +27,8 @@ def asked_of_the_environment() -> tuple[set[str], set[str]]:
     """Say which variables the configuration needs, and which it reads where they are there."""
     found = ASKED.findall(CONFIG.read_text())
     needed = {name for name, default in found if not default}
-    return needed, {name for name, default in found if default} | {"TRACEMEND_DATA_DIR"}
+    built_in = set(NAMED.findall((ROOT / "config" / "default.yaml").read_text()))
+    return needed, {name for name, default in found if default} | built_in
 
 
 def complaint(arguments: Sequence[str]) -> str:

@@ -124,20 +124,20 @@ def _on_what() -> list[Panel]:
         **calls,
     }
     return [
-        rows("By agent", "What each agent's calls cost.", table(by_agent), agents, 12),
+        rows("By agent", "What each agent's calls cost.", table(by_agent), agents),
         rows(
             "By model",
             "What each model's calls cost, and what a million of its tokens came to.",
             table(by_model),
             {"A million tokens": USD, **calls},
-            7,
+            14,
         ),
         ranking(
             "Spent on runs with ...",
             "Spend of runs with a detection of each type; a run with two counts for both.",
             table(wrong),
             "currencyUSD",
-            5,
+            10,
             BAD,
         ),
     ]

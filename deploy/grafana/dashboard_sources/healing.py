@@ -100,7 +100,6 @@ def _events() -> Panel:
             FROM (SELECT At, Event FROM {HEALING} UNION ALL SELECT At, Event FROM {APPROVALS})
             GROUP BY time, Event ORDER BY time
         """),
-        width=9,
         colours=EVENTS,
     )
 
@@ -113,7 +112,6 @@ def _decisions() -> Panel:
             "sum by (decision, reason) (increase(tracemend_healing_decisions[$__rate_interval]))",
             "{{decision}}: {{reason}}",
         ),
-        width=6,
     )
 
 
@@ -132,7 +130,7 @@ def _by_fix() -> Panel:
     counts = {
         name: measured("short", 85) for name in ("Applied", "Taken back", "Failed", "Asked", "Approved", "Turned down")
     }
-    return rows("By fix", "What became of each kind of fix.", table(sql), {"Risk": RISK, **counts}, 9, 8)
+    return rows("By fix", "What became of each kind of fix.", table(sql), {"Risk": RISK, **counts}, 24, 7)
 
 
 def _efficacy() -> Panel:

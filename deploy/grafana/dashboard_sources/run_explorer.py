@@ -32,7 +32,7 @@ def run_explorer() -> dashboard.Dashboard:
         "Run explorer",
         "One agent run, step by step, with the detections in it. Pick a run in the list, or come from a detection.",
         [
-            Section("The run", [_summary(), _detections(), timeline(), _context()]),
+            Section("The run", [_summary(), timeline(), _detections(), _context()]),
             Section("Its steps", [steps(), waterfall()]),
             Section("Other runs", [_runs()]),
         ],
