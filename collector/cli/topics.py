@@ -12,44 +12,45 @@ from collector.bus.kafka_topics import Found, KafkaTopics, settings_of
 from collector.cli.configuration import load_settings
 from collector.cli.output import WrongUsage, add_row, check_format, make_table, print_rows
 from collector.opened_bus import connection_of
-from config.settings import BusSettings, KafkaBusSettings
+from collector.processor_groups import DETECTORS
+from collector.roles import enabled
+from collector.webhooks import is_webhook
+from config.settings import BusSettings, KafkaBusSettings, Settings
 from schemas.topics import GROUPS, TOPICS, Topic, changelog_of
-
-WANTED: tuple[Topic, ...] = (*TOPICS, *(changelog_of(group) for group in GROUPS))
 
 
 def create(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:
     """Make the topics that are not there; those that are stay as they are. Returns the exit status of `check`."""
     check_format(format_)
-    bus, kafka = _kafka_of(config, set_, data_dir)
-    made = asyncio.run(_create(bus, kafka))
-    sys.stderr.write(f"{len(made)} topics were made, {len(WANTED) - len(made)} were there\n")
+    bus, kafka, topics = _kafka_of(config, set_, data_dir)
+    made = asyncio.run(_create(bus, kafka, topics))
+    sys.stderr.write(f"{len(made)} topics were made, {len(topics) - len(made)} were there\n")
     return check(config, set_, data_dir, format_)
 
 
 def describe(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:
     """Print how the topics are; returns 0."""
     check_format(format_)
-    bus, kafka = _kafka_of(config, set_, data_dir)
-    found = asyncio.run(_found(bus, kafka))
+    bus, kafka, topics = _kafka_of(config, set_, data_dir)
+    found = asyncio.run(_found(bus, kafka, topics))
     table = make_table("topic", "partitions", "replicas", "cleanup", "retention", "largest batch", "time")
-    for topic in WANTED:
+    for topic in topics:
         one = found.get(topic.name)
         name = bus.prefix + topic.name
         if one is None:
             add_row(table, name, ("not there", "bold"), "", "", "", "", "")
         else:
             add_row(table, name, str(one.partitions), str(one.replication), *_told(one.settings))
-    print_rows(format_, [_row(bus, topic, found.get(topic.name)) for topic in WANTED], table)
+    print_rows(format_, [_row(bus, topic, found.get(topic.name)) for topic in topics], table)
     return 0
 
 
 def check(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:
     """Print what is not as it has to be, with the reason; returns 0 where nothing is, else 1."""
     check_format(format_)
-    bus, kafka = _kafka_of(config, set_, data_dir)
-    found = asyncio.run(_found(bus, kafka))
-    wrong = [(topic, reason) for topic in WANTED for reason in mismatches(bus, kafka, topic, found.get(topic.name))]
+    bus, kafka, topics = _kafka_of(config, set_, data_dir)
+    found = asyncio.run(_found(bus, kafka, topics))
+    wrong = [(topic, reason) for topic in topics for reason in mismatches(bus, kafka, topic, found.get(topic.name))]
     table = make_table("topic", "what is wrong")
     for topic, reason in wrong:
         add_row(table, bus.prefix + topic.name, reason)
@@ -79,31 +80,38 @@ def mismatches(bus: BusSettings, kafka: KafkaBusSettings, topic: Topic, found: F
             yield f"has {name}={has} instead of {wanted}: alter it with kafka-configs.sh"
 
 
-async def _create(bus: BusSettings, kafka: KafkaBusSettings) -> Sequence[str]:
+async def _create(bus: BusSettings, kafka: KafkaBusSettings, wanted: Sequence[Topic]) -> Sequence[str]:
     topics = KafkaTopics(connection_of(bus, kafka))
     await topics.start()
     try:
-        return await topics.create(WANTED, bus.partition_count, kafka.replication)
+        return await topics.create(wanted, bus.partition_count, kafka.replication)
     finally:
         await topics.close()
 
 
-async def _found(bus: BusSettings, kafka: KafkaBusSettings) -> Mapping[str, Found]:
+async def _found(bus: BusSettings, kafka: KafkaBusSettings, wanted: Sequence[Topic]) -> Mapping[str, Found]:
     topics = KafkaTopics(connection_of(bus, kafka))
     await topics.start()
     try:
-        return await topics.describe(WANTED)
+        return await topics.describe(wanted)
     finally:
         await topics.close()
 
 
 def _kafka_of(
     config: Sequence[Path], set_: Sequence[str], data_dir: Path | None
-) -> tuple[BusSettings, KafkaBusSettings]:
-    bus = load_settings(config, set_, data_dir).bus
+) -> tuple[BusSettings, KafkaBusSettings, Sequence[Topic]]:
+    settings = load_settings(config, set_, data_dir)
+    bus = settings.bus
     if bus.kafka is None:
         raise WrongUsage("the bus is the embedded one, which makes its topics by itself; see bus::kafka::brokers")
-    return bus, bus.kafka
+    return bus, bus.kafka, [*TOPICS, *(changelog_of(group) for group in (*GROUPS, *_configured_groups(settings)))]
+
+
+def _configured_groups(settings: Settings) -> Iterator[str]:
+    """List the groups that there are by this configuration only."""
+    yield from (f"{DETECTORS}/{name}" for name in settings.service.groups)
+    yield from (f"sinks/{name}" for name in enabled(settings, "sinks") if is_webhook(name))
 
 
 def _row(bus: BusSettings, topic: Topic, found: Found | None) -> dict[str, Any]:

@@ -108,3 +108,25 @@ def test_a_replica_of_the_detectors_that_comes_and_is_killed_changes_nothing(
     assert on_kafka.post("/v1/traces", bodies[-1])[0] == 200
     on_kafka.settle(SETTLE_SECONDS)
     assert found_by(on_kafka) == embedded
+
+
+@pytest.mark.crash
+def test_a_group_of_its_own_in_a_process_of_its_own_finds_the_same(
+    on_kafka: PipelineProcess, bodies: list[bytes], embedded: set[tuple[str, str, str]]
+) -> None:
+    quick = ("loop", "retry_storm", "tool_error")
+    on_kafka.settings = (*on_kafka.settings, f"service::groups::quick=[{', '.join(quick)}]")
+    on_kafka.start()
+    other = replica(on_kafka, *(f"processors/{name}" for name in quick))
+    running = on_kafka.data_dir.with_name("replica") / "running.json"
+    try:
+        while not running.exists():
+            assert other.poll() is None, running.parent.with_suffix(".log").read_text()
+        for body in bodies[:-1]:
+            assert on_kafka.post("/v1/traces", body)[0] == 200
+    finally:
+        os.killpg(other.pid, signal.SIGKILL)
+        other.wait()
+    assert on_kafka.post("/v1/traces", bodies[-1])[0] == 200
+    on_kafka.settle(SETTLE_SECONDS)
+    assert found_by(on_kafka) == embedded

@@ -78,3 +78,14 @@ def test_the_embedded_bus_and_a_broker_that_is_not_there_are_told() -> None:
     told = subprocess.run(nobody, capture_output=True, text=True, timeout=100, check=False)
     assert told.returncode == 1
     assert "connecting to Kafka on 127.0.0.1:1" in told.stderr.splitlines()[-1]
+
+
+def test_groups_of_the_configuration_have_their_changelogs(kafka: Broker, topic_prefix: str) -> None:
+    topics = Command(kafka.bootstrap, topic_prefix)
+    own = ("--set", "service::groups::quick=[loop]", "--set", "sinks::webhook/ops::url=http://localhost:1")
+    made = topics("create", *own)
+    assert made.returncode == 0, made.stderr
+    rows = [json.loads(line) for line in topics("describe", "--format", "jsonl", *own).stdout.splitlines()]
+    assert {f"{topic_prefix}{group}-changelog" for group in ("processors-quick", "sinks-webhook-ops")} <= {
+        row["topic"] for row in rows
+    }
