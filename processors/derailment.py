@@ -21,8 +21,8 @@ LEAST_TASK, LEAST_TOLD = 3, 8
 """Words of content a task and a run must have; with fewer it stays silent."""
 UNSPOKEN, ELSEWHERE = 0.6, 0.36
 """How near a run comes to the words of its task, and its words to those of the task, below which it is about something
-else. Both below: 9 of 13 derailments that were written by hand, 2 of 17 runs on their task; of passed runs of real
-agents 1 of 331, 0 of 39 and 0 of 29; but 180 of 580 chats of one question, most of them for a piece of writing."""
+else. Both below: 9 of 13 derailments that were written by hand, 2 of 17 runs on their task, none of 511 passed runs of
+real agents; but 180 of 600 chats of one question, most of them for a piece of writing."""
 LEAST_STEPS = 2
 """Steps that say or do something from which on a run is more than one answer."""
 STEPS_KEPT = 48
@@ -72,7 +72,7 @@ class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
         if step.kind not in self.kinds:
             return None
         asked = _words(step.input_text, TASK_WORDS) if step.kind in _ASKED else ""
-        told = _words(f"{step.output_text} {step.args}", TOLD_WORDS)
+        told = _words(f"{step.output_text} {step.tool} {step.args}", TOLD_WORDS)
         return Spoken(asked, told) if asked or told else None
 
     def begin(self) -> DerailmentState:
