@@ -1,10 +1,11 @@
 """Takes a case as far as it goes: exhibit, one model after another, money for each, what each answered.
 
-Nothing here calls the API: a case that may be called is left `GRANTED`, one whose call ended comes back to `take`.
+Nothing here calls the API: a case that may be called is left `GRANTED`; one that was comes back with the outcome.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -53,8 +54,24 @@ class Hearings:
         self._is_called = is_called
         self._breaker = Breaker()
 
-    def advance(self, case: Case, sitting: Sitting) -> None:
-        """Take a case a step further, or give it up when it has waited too long."""
+    def go_on(self, case: Case, outcome: Outcome | None, sitting: Sitting) -> None:
+        """Take a case a step further, with the outcome of its call if it has one.
+
+        A case that cannot be handled is given up by itself: it must not hold up all others for good.
+        """
+        try:
+            if outcome is not None:
+                self._take(case, outcome, sitting)
+            else:
+                self._advance(case, sitting)
+        except (OSError, MemoryError, sqlite3.Error):
+            raise  # the world around is at fault, and comes right
+        except Exception as error:  # noqa: BLE001  # counted by its name, and told with the finding
+            sitting.outputs.append(settling(case, case.held if case.phase in (CALLING, BATCHED) else 0))
+            self._conclude(case, sitting, f"failed_{type(error).__name__}")
+
+    def _advance(self, case: Case, sitting: Sitting) -> None:
+        """Look after a case that nothing came for, or give it up when it has waited too long."""
         if case.phase == CALLING:
             if not self._is_called(case.reservation):
                 sitting.outputs.append(settling(case, case.held))
@@ -77,7 +94,7 @@ class Hearings:
             case.phase = GRANTED
             self._docket.put(case)
 
-    def take(self, case: Case, outcome: Outcome, sitting: Sitting) -> None:
+    def _take(self, case: Case, outcome: Outcome, sitting: Sitting) -> None:
         """Settle what a call cost, and go on by what it brought."""
         model = self._config.models[case.model]
         JUDGE_CALLS.labels(model=model, outcome=outcome.kind).inc()

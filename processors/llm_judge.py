@@ -94,7 +94,7 @@ class LlmJudgeStage:
         self._transcripts.trim()
         self._fold(sitting)
         for case in list(self._docket.cases.values()):
-            self._hearings.advance(case, sitting)
+            self._hearings.go_on(case, None, sitting)
         self._mark_calls()
         return Handled(sitting.outputs, [*self._docket.changes(state, batch.now_ns), *self._bookmarks.changes()])
 
@@ -166,7 +166,7 @@ class LlmJudgeStage:
         for name, outcome in self._calls.ended().items():
             self._folded.add(name)
             if name in called:
-                self._hearings.take(called[name], outcome, sitting)
+                self._hearings.go_on(called[name], outcome, sitting)
 
     def _mark_calls(self) -> None:
         """Mark cases as called while there is room; their calls begin when the marks are committed."""
