@@ -89,9 +89,14 @@ def _saying(step: Step, embedder: Embedder) -> Act | None:
 def _turn(step: Step, embedder: Embedder) -> Act | None:
     if not step.output_text:
         return None
-    state = read_arguments(step.state).masked("") if step.state else ""
-    left = f"{step.input_text[-TOLD_CAP:]} {state}".strip()
+    left = f"{step.input_text[-TOLD_CAP:]} {_state(step.state)}".strip()
     return _act(Sort.TURN, step.transfer_to, step.output_text, left, embedder, nothing=not left)
+
+
+def _state(state: str) -> str:
+    """Write a state without what differs from turn to turn anyway; one that holds nothing else says nothing."""
+    read = read_arguments(state)
+    return read.kept if read.is_whole else state
 
 
 def _act(

@@ -130,8 +130,9 @@ class Row(msgspec.Struct, array_like=True):
     def _is_linked_by_words(self, act: Act, place: Place) -> bool:
         """Say whether comparing words is enough to see it, which `loop` does."""
         apart = is_saying(self) and place.index != self.last.index + 1
-        if apart or not (act.nothing or act.heard in self.heard):
-            return False
+        unchanged = act.heard in self.heard
+        if apart or not (unchanged and act.heard if act.sort == Sort.TURN else unchanged or act.nothing):
+            return False  # of turns it compares those that leave one state behind
         return bool(act.words and self.words) and related(act.words, self.words)
 
     def _remember(self, act: Act) -> None:

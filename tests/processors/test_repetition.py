@@ -243,6 +243,21 @@ def test_long_texts_of_one_kind_about_other_things_are_work() -> None:
     assert reports(detector(), talk(*CONTRACTS).steps) == []
 
 
+def test_a_state_that_only_counts_attempts_is_no_progress() -> None:
+    run = Scribe()
+    for number, saying in enumerate(
+        (
+            "I apologize for the confusion. Let me try to access the customer's record again.",
+            "Sorry about that. I'll attempt to open the customer record once more.",
+            "My apologies, let me try again to retrieve the record of this customer.",
+            "Sorry for the trouble, I will try accessing the customer's record again.",
+        )
+    ):
+        state = canonical({"attempt": number}).decode()
+        run.add(AGENT, output_text=saying, state=state, state_hash=content_hash(state.encode()))
+    assert [finding.type for finding in reports(detector(), run.steps)] == ["repetition"]
+
+
 def test_an_episode_ends_with_the_second_act_about_something_else() -> None:
     run = searches(*((query, DESERT) for query in RAIN))
     search(run, "opening hours of the city museum", "Ten to six")
