@@ -43,7 +43,7 @@ class JudgeConfig(BaseModel):
     effort: str = "low"
     budgets: JudgeBudgets = JudgeBudgets()
     window_tokens: Annotated[int, Field(ge=200, le=100_000)] = 4_000
-    max_output_tokens: Annotated[int, Field(ge=200, le=32_000)] = 2_000
+    max_output_tokens: Annotated[int, Field(ge=200, le=32_000)] = 1_500
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     timeout_seconds: Seconds = 30
     max_wait_seconds: Seconds = 300

@@ -82,7 +82,7 @@ def test_an_answer_that_never_came_may_have_been_billed_so_it_counts_as_spent(
     court: Court, api: MessagesServer, reply: Reply
 ) -> None:
     api.script = first(reply, always("no", 0.9))
-    room = court(timeout_seconds=1.0, budgets=JudgeBudgets(run_usd=0.003))
+    room = court(timeout_seconds=1.0, budgets=JudgeBudgets(run_usd=0.0025))
     told = judge(room)
     # The budget holds one call of the small model, whose bound is more than half of it.
     assert (told["ruling"], told["why"]) == ("unjudged", "budget_run")

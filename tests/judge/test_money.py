@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from courtroom import Courtroom
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from judged_runs import finding_of, grey_run, id_of, trace
 from memory_state import MemoryState
-from messages_server import MessagesServer, always, quote_of, verdict
+from messages_server import MessagesServer, Reply, always, quote_of, verdict
 
 from processors.judge_config import JudgeBudgets
 from processors.judge_ledger import DAY_NS, HOUR_NS, UNSETTLED_NS, Ledger
@@ -157,6 +158,16 @@ def test_money_is_set_aside_before_a_call_and_what_was_not_used_comes_back(court
     assert len(api.billed) == 12
 
 
+def test_by_default_a_run_can_have_one_finding_seen_by_every_model_with_a_full_window(
+    court: Court, api: MessagesServer
+) -> None:
+    api.script = always("unclear", 0.9, input_tokens=5_000, output_tokens=800)
+    room = court()
+    room.publish(grey_run(trace(1), ["many words " * 800] * 30))
+    room.settle()
+    assert [request["model"] for request in api.requests] == room.config.models
+
+
 def test_a_smaller_models_answer_stands_where_there_is_no_money_for_a_larger_one(
     court: Court, api: MessagesServer
 ) -> None:
@@ -170,10 +181,10 @@ def test_a_smaller_models_answer_stands_where_there_is_no_money_for_a_larger_one
 
 
 def test_the_bound_holds_for_texts_of_as_many_tokens_as_bytes(court: Court, api: MessagesServer) -> None:
-    def dense(body: dict[str, object]) -> object:
-        return verdict(body, "no", 0.9, quote_of(body), input_tokens=len(str(body)), output_tokens=2000)
+    def dense(body: dict[str, Any]) -> Reply:
+        return verdict(body, "no", 0.9, quote_of(body), input_tokens=len(str(body)), output_tokens=body["max_tokens"])
 
-    api.script = dense  # type: ignore[assignment]
+    api.script = dense
     room = court(budgets=JudgeBudgets(tenant_day_usd=0.02))
     room.publish([record for number in range(20) for record in grey_run(trace(number), results(number))])
     room.settle()
