@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import stamina
 from aiokafka import errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -151,12 +150,14 @@ class KafkaTopics:
         """Ask, and again for a while where the cluster says that it will know soon."""
         if self._admin is None:
             raise BusUnavailable(f"{doing}: there is no connection to Kafka")
-        try:
-            async for attempt in stamina.retry_context(on=_will_know_soon, timeout=ASK_SECONDS, attempts=None):
-                with attempt:
-                    return await ask(self._admin)
-        except Exception as error:
-            raise sorted_error(error, doing) from error
+        deadline = time.monotonic() + ASK_SECONDS
+        while True:
+            try:
+                return await ask(self._admin)
+            except Exception as error:
+                if not _will_know_soon(error) or time.monotonic() > deadline:
+                    raise sorted_error(error, doing) from error
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
 
     async def _settings(self, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         if not names:
