@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
+from weakref import WeakSet
 
 from collector.bus.backlog import BROUGHT
 from collector.bus.clock import BusClock
@@ -54,6 +55,8 @@ class KafkaBus:
         self._loop = LoopThread()
         self._topics = KafkaTopics(connection)
         self._ends = KafkaEnds(connection)
+        self._given: WeakSet[KafkaReader] = WeakSet()
+        """Readers and tasks that may be open; those that are when the bus closes are closed with it."""
         self._clock = BusClock(0)
         BUS_CLOCK_AHEAD.set_function(self._clock.ahead_seconds)
         try:
@@ -94,6 +97,7 @@ class KafkaBus:
     def reader(self, topics: Sequence[str]) -> KafkaReader:
         """Read without a group; see `Bus.reader`."""
         reader = KafkaReader(self._loop, self._connection, self._places(topics), self._clock)
+        self._given.add(reader)
         reader.start()
         return reader
 
@@ -128,6 +132,8 @@ class KafkaBus:
     def close(self) -> None:
         """Deliver what was accepted, then disconnect."""
         self._loop.run(self._publisher.close())
+        for reader in list(self._given):
+            reader.close()
         self._loop.run(self._ends.close())
         self._loop.run(self._topics.close())
         self._loop.close()
@@ -165,6 +171,7 @@ class KafkaBus:
         reader = KafkaEverywhere(
             self._loop, self._connection, self._places(topics), self._clock, group, self._publisher.publish
         )
+        self._given.add(reader)
         reader.start()
         return reader
 
@@ -174,7 +181,7 @@ class KafkaBus:
         name = self._connection.on_broker(f"{group}-{number}")
         transactions = Transactions(self._connection, name, kept.max_message_bytes)
         where = [(topic, number) for topic in topics]
-        return KafkaTask(
+        task = KafkaTask(
             self._loop,
             self._connection,
             self._topics,
@@ -185,6 +192,8 @@ class KafkaBus:
             transactions,
             changelog,
         )
+        self._given.add(task)
+        return task
 
     def _tasks_of(self, group: str, topics: Sequence[str]) -> int:
         """Say how many tasks a group has, and make sure that each has a partition of a changelog."""

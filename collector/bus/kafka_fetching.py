@@ -34,6 +34,7 @@ class Fetching:
         self.places = places
         self._partitions = {TopicPartition(connection.on_broker(topic), part): (topic, part) for topic, part in places}
         self._by_place = {place: partition for partition, place in self._partitions.items()}
+        self._is_made = False
         self._waiting: dict[Place, deque[Record]] = {place: deque() for place in places}
         self._next: dict[Place, int] = {}
         self._ends: dict[Place, int] = {}
@@ -50,6 +51,7 @@ class Fetching:
             max_partition_fetch_bytes=FETCH_BYTES,
             **self._connection.options(),
         )
+        self._is_made = True
         self._consumer.assign(list(self._partitions))
         await self._consumer.start()
         await self.look_for_ends()
@@ -66,7 +68,8 @@ class Fetching:
 
     async def close(self) -> None:
         """Disconnect."""
-        await self._consumer.stop()
+        if self._is_made:
+            await self._consumer.stop()
 
     def ends(self) -> Mapping[Place, int]:
         """Say where each partition is known to end."""

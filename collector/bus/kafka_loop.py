@@ -39,4 +39,6 @@ async def _cancel_rest() -> None:
     rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in rest:
         task.cancel()
-    await asyncio.wait(rest, timeout=1.0) if rest else None
+    if rest:
+        await asyncio.wait(rest, timeout=1.0)
+    await asyncio.sleep(0.01)  # connections that were closed let go of their sockets in the loop's next rounds

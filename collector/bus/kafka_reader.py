@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ class KafkaReader:
         self._clock = clock
         self._fetching = Fetching(connection, places)
         self._latest_ns = 0
+        self._closed = False
         self._is_looked_after = False
         """Whether somebody else sees to it that what there is to read is fetched."""
 
@@ -73,8 +75,14 @@ class KafkaReader:
         return behind(self._fetching.ends(), self._fetching.positions())
 
     def close(self) -> None:
-        """Disconnect."""
-        self._do(self._fetching.close(), "disconnecting")
+        """Disconnect; a second time does nothing, nor does one after the bus was closed."""
+        if not self._closed:
+            self._closed = True
+            self._do(self._close(), "disconnecting")
+
+    async def _close(self) -> None:
+        with contextlib.suppress(Exception):  # a broker that does not answer keeps nobody from leaving
+            await self._fetching.close()
 
     async def _begin_at_the_end(self) -> None:
         await self._fetching.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -129,7 +128,7 @@ class KafkaTask(KafkaReader):
     def close(self) -> None:
         """Let go of the task."""
         self._begun = False
-        self._do(self._close(), "letting go")
+        super().close()
 
     def _taken(self, batch: Batch) -> Batch:
         for record in batch.records:
@@ -172,8 +171,7 @@ class KafkaTask(KafkaReader):
     async def _close(self) -> None:
         await self._transactions.close()
         self._changelog.close()
-        with contextlib.suppress(Exception):  # a broker that does not answer keeps nobody from leaving
-            await self._fetching.close()
+        await super()._close()
 
     def _to_send(self, record: Outgoing) -> Sent:
         return to_send(record, self._connection.on_broker(record.topic), self._partitions(record.topic))

@@ -56,7 +56,7 @@ class Member:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
 
 def worked_by_another(bus: KafkaBus, until: int) -> dict[str, list[int]]:
