@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import quantiles
+from typing import Protocol
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -43,6 +44,18 @@ def run(minutes: float = 0.5) -> list[Figure]:
                 figures += sustained + list(_latency(pipeline, "half load"))
         with running_pipeline(folder=Path(folder)) as again:
             return [*figures, ("from the command to ready, data dir as it was left", again.started_seconds, "s")]
+
+
+class HasDoors(Protocol):
+    """What a pipeline can be reached by: its OTLP door over HTTP, and its HTTP API."""
+
+    @property
+    def http(self) -> str:
+        """Give the address of the first."""
+
+    @property
+    def metrics(self) -> str:
+        """Give the address of the second."""
 
 
 class Bodies:
@@ -143,12 +156,12 @@ def _fill(pipeline: RunningPipeline, door: Door, bodies: Bodies, seconds: float)
 
 
 def _latency(pipeline: RunningPipeline, when: str) -> Iterator[Figure]:
-    hundredths = quantiles(sorted(_latencies(pipeline)), n=100)
+    hundredths = quantiles(sorted(latencies(pipeline)), n=100)
     yield f"span sent to detection told, {when}, median", hundredths[49] * 1e3, "ms"
     yield f"span sent to detection told, {when}, p99", hundredths[98] * 1e3, "ms"
 
 
-def _latencies(pipeline: RunningPipeline) -> Iterator[float]:
+def latencies(pipeline: HasDoors) -> Iterator[float]:
     """Send loops one span at a time; the third repetition is the one that can be told."""
     stream = http.client.HTTPConnection(pipeline.metrics, timeout=LOST_SECONDS)
     stream.request("GET", "/v1/detections/stream")

@@ -147,13 +147,14 @@ class PipelineProcess:
             if quiet == 3:
                 return
             time.sleep(0.3)
-        raise RuntimeError(f"still {self._lag()} records behind after {seconds} s: {self.log()}")
+        raise RuntimeError(f"still {self.lag()} records behind after {seconds} s: {self.log()}")
 
     def is_quiet(self) -> bool:
         """Say whether it is ready and has nothing left to read."""
-        return self.get("metrics", "/healthz")[0] == 200 and self._lag() == 0
+        return self.get("metrics", "/healthz")[0] == 200 and self.lag() == 0
 
-    def _lag(self) -> float:
+    def lag(self) -> float:
+        """Count the records that its stages have still to read."""
         _, text = self.get("metrics", "/metrics")
         lines = [line for line in text.decode().splitlines() if line.startswith("tracemend_stage_lag_records{")]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines) if lines else 1.0

@@ -23,8 +23,11 @@ QUIET_LOOKS = 4
 class RoleProcesses:
     """Processes by name: a role, or `role#2` for another of it. `dsn` is how the sink reaches the store."""
 
-    def __init__(self, folder: Path, bootstrap: str, prefix: str, dsn: str, *settings: str) -> None:
+    def __init__(
+        self, folder: Path, bootstrap: str, prefix: str, dsn: str, *settings: str, roles: Sequence[str] = ROLES
+    ) -> None:
         self._folder = folder
+        self._roles = roles
         self._dsn = dsn
         self._settings = (
             f"bus::kafka::brokers={bootstrap}",
@@ -37,7 +40,7 @@ class RoleProcesses:
     def start(self) -> RoleProcesses:
         """Make the topics, start a process for each role and wait until all are ready."""
         self.run("topics", "create")
-        for role in ROLES:
+        for role in self._roles:
             self.spawn(role)
         for process in self.processes.values():
             process.wait_until_ready()
@@ -52,6 +55,10 @@ class RoleProcesses:
         process.spawn()
         self.processes[name] = process
         return process
+
+    def lag(self) -> float:
+        """Count the records that are still to be read, by all of them."""
+        return sum(process.lag() for name, process in self.processes.items() if name not in SILENT)
 
     def kill(self, name: str) -> None:
         """Kill a process as the kernel would."""
