@@ -32,7 +32,7 @@ _ASKED, _DOING = (AGENT, WORKFLOW, LLM), (TOOL, RETRIEVAL, MEMORY)
 class DerailmentConfig(DetectorConfig):
     """Settings of `derailment`. `one_answer`: also runs of a single answer, where chats for texts give false alarms."""
 
-    one_answer: bool = True
+    one_answer: bool = False
 
 
 class Spoken(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -46,7 +46,7 @@ def test_a_run_that_speaks_of_something_else_is_derailed() -> None:
 
 
 def test_a_run_on_its_task_is_not() -> None:
-    assert found(run(LOGIN).steps) == []
+    assert found(run(LOGIN).steps, one_answer=True) == []
 
 
 def test_what_is_done_on_the_way_is_no_drift_if_the_task_is_spoken_of() -> None:
@@ -55,16 +55,16 @@ def test_what_is_done_on_the_way_is_no_drift_if_the_task_is_spoken_of() -> None:
     assert found(made.steps) == []
 
 
-def test_a_single_answer_can_be_left_out() -> None:
-    assert found(run(PARTY).steps) != []
-    assert found(run(PARTY).steps, one_answer=False) == []
-    assert found(run(PARTY, PARTY).steps, one_answer=False) != []
+def test_a_single_answer_is_left_out_unless_asked_for() -> None:
+    assert found(run(PARTY).steps, one_answer=True) != []
+    assert found(run(PARTY).steps) == []
+    assert found(run(PARTY, PARTY).steps) != []
 
 
 def test_without_a_task_or_with_little_said_it_stays_silent() -> None:
-    assert found(run(PARTY, task="").steps) == []
-    assert found(run(PARTY, task="Go on").steps) == []
-    assert found(run("Done.").steps) == []
+    assert found(run(PARTY, task="").steps, one_answer=True) == []
+    assert found(run(PARTY, task="Go on").steps, one_answer=True) == []
+    assert found(run("Done.").steps, one_answer=True) == []
 
 
 def courses(*near: float) -> list[Course]:
