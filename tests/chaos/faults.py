@@ -51,12 +51,12 @@ def kill_of(role: str) -> Callable[[World], None]:
     return kill
 
 
-def start_again(world: World, name: str, under: Sequence[str] = ()) -> None:
+def start_again(world: World, name: str, under: Sequence[str] = (), *settings: str) -> None:
     """Start a process, again where the lock of the one that was killed is still being let go of."""
     until = time.monotonic() + START_AGAIN_SECONDS
     while True:
         try:
-            world.roles.spawn(name, under).wait_until_ready()
+            world.roles.spawn(name, under, *settings).wait_until_ready()
         except RuntimeError:
             if time.monotonic() > until:
                 raise
@@ -117,6 +117,19 @@ def processor_is_frozen(world: World) -> None:
     del world.roles.processes[SECOND]
 
 
+def processor_is_cut_off(world: World) -> None:
+    """Have a second process work, and let nothing pass between it and the broker for longer than its session."""
+    if world.broker is None:
+        return
+    start_again(world, SECOND, (), f"bus::kafka::brokers={world.broker.far}")
+    world.broker.link.swallows = True
+    time.sleep(SESSION_SECONDS + 3.0)
+    world.broker.link.swallows = False
+    time.sleep(2.0)
+    world.roles.kill(SECOND)
+    del world.roles.processes[SECOND]
+
+
 def clock_is_set_back(world: World) -> None:
     """Have the normaliser and the processors go on under a clock that is an hour behind."""
     for role in ("normaliser", "processors"):
@@ -132,6 +145,7 @@ FAULTS: dict[str, Callable[[World], None]] = {
     "store is slow": store_is_slow,
     "a processor joins and dies": processor_joins_and_dies,
     "a processor is frozen": processor_is_frozen,
+    "a processor is cut off": processor_is_cut_off,
     "the clock is set back": clock_is_set_back,
 }
 

@@ -17,6 +17,7 @@ class FaultyLink:
 
     `cut_answers`: to how many requests that bring rows the answer is lost, with the connection, once the server has
     given it. `holds_answers`: answers to such requests are kept from the client. `delay_seconds`: how late all come.
+    `swallows`: nothing passes any more, in neither direction, and nobody is told.
     `hangs_up`: connections are ended at their first words. `connections` counts all there were, `refused_rows` those
     of them that were ended and would have brought rows.
     """
@@ -26,6 +27,7 @@ class FaultyLink:
         self.delay_seconds = 0.0
         self.hangs_up = False
         self.holds_answers = False
+        self.swallows = False
         self.connections = 0
         self.refused_rows = 0
         self._target = (host, port)
@@ -108,6 +110,7 @@ class _Pair:
         with contextlib.suppress(OSError):
             while data := self._client.recv(CHUNK):
                 self._brings_rows |= BRINGS_ROWS in data.lower()
+                self._wait_while_swallowed()
                 self._server.sendall(data)
         self._close()
 
@@ -119,10 +122,15 @@ class _Pair:
                 while self._brings_rows and self._link.holds_answers:
                     time.sleep(0.05)
                 self._brings_rows = False
+                self._wait_while_swallowed()
                 if self._link.delay_seconds:
                     time.sleep(self._link.delay_seconds)
                 self._client.sendall(data)
         self._close()
+
+    def _wait_while_swallowed(self) -> None:
+        while self._link.swallows:
+            time.sleep(0.05)
 
     def _close(self) -> None:
         for one in (self._client, self._server):

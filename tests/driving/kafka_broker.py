@@ -20,6 +20,7 @@ from typing import Protocol
 
 import trustme
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from faulty_link import FaultyLink
 from kafka_jars import NoBroker, kafka_jars
 
 START_SECONDS = 90.0
@@ -31,15 +32,15 @@ PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secured},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secured}
+listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secured},FAR://127.0.0.1:{far},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{secured},FAR://127.0.0.1:{wire}
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
 listener.name.sasl_ssl.plain.sasl.jaas.config={plain} required user_{user}="{password}";
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram} required;
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/keystore.pem
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,FAR:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={folder}/log
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -94,20 +95,25 @@ class ContainerBroker:
 class JavaBroker:
     """Apache Kafka from its jars, in a folder; it dies with this process.
 
-    Beside the open door at `bootstrap` it has one at `secured`, with TLS by `authority` (a file) and a password.
+    Beside the open door at `bootstrap` it has one at `secured`, with TLS by `authority` (a file) and a password,
+    and one at `far`, behind a wire (`link`) that may fail.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._classpath = f"{kafka_jars()}/*"
-        self._port, secured, controller = _free_port(), _free_port(), _free_port()
+        self._port, secured, controller, far = _free_port(), _free_port(), _free_port(), _free_port()
+        self.link = FaultyLink("127.0.0.1", far)
         self.bootstrap, self.secured = f"127.0.0.1:{self._port}", f"127.0.0.1:{secured}"
+        self.far = f"127.0.0.1:{self.link.port}"
         self.authority = _make_certificate(folder)
         self._properties = folder / "server.properties"
         self._properties.write_text(
             PROPERTIES.format(
                 port=self._port,
                 secured=secured,
+                far=far,
+                wire=self.link.port,
                 controller=controller,
                 folder=folder,
                 user=USER,
@@ -147,6 +153,7 @@ class JavaBroker:
 
     def close(self) -> None:
         """Stop it for good."""
+        self.link.unplug()
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:

@@ -46,12 +46,15 @@ class RoleProcesses:
             process.wait_until_ready()
         return self
 
-    def spawn(self, name: str, under: Sequence[str] = ()) -> PipelineProcess:
-        """Start a process, and wait for nothing; `under` is a command that becomes the one that is given to it."""
+    def spawn(self, name: str, under: Sequence[str] = (), *settings: str) -> PipelineProcess:
+        """Start a process with settings of its own, and wait for nothing.
+
+        `under` is a command that becomes the one that is given to it.
+        """
         role = name.partition("#")[0]
         folder = self._folder / name.replace("/", "-")
         self._folder.mkdir(parents=True, exist_ok=True)
-        process = PipelineProcess(folder, *self._settings, command=("run", "--only", role), under=under)
+        process = PipelineProcess(folder, *self._settings, *settings, command=("run", "--only", role), under=under)
         process.spawn()
         self.processes[name] = process
         return process
