@@ -19,6 +19,8 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(sys.platform != "linux", reason="rights are taken as Linux lets one take them"),
 ]
+JUDGE_IS_OFF = "the LLM judge is off"
+"""What every start without a key for it says."""
 WITHOUT_OVERRIDE = (sys.executable, str(Path(__file__).with_name("without_override.py")))
 SOMEBODY_ELSE = 65_534
 
@@ -31,7 +33,7 @@ def refusal(data_dir: Path, under: Sequence[str] = WITHOUT_OVERRIDE, *settings: 
             pipeline.start()
     finally:
         pipeline.kill_if_running()
-    said = [line for line in pipeline.log().splitlines() if line != "draining"]
+    said = [line for line in pipeline.log().splitlines() if line != "draining" and not line.startswith(JUDGE_IS_OFF)]
     assert len(said) == 1, said
     assert said[0].startswith("tracemend: ")
     return said[0]
