@@ -5,15 +5,15 @@ The cache may be dropped at any time (`forget`): what it held is in the committe
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
+from collector.bus.held_state import HeldState
 from collector.bus.protocol import State, StateChange
 from processors.fold import FoldCodec
 from processors.run_state import RunState, RunStateCodec
 from processors.window_rows import number_of
 from schemas.keys import join_key
-from schemas.metrics import CACHE_BYTES, CACHE_EVICTED, LIVE_RUNS, RUNS_EVICTED, GaugePart
+from schemas.metrics import LIVE_RUNS, RUNS_EVICTED, GaugePart
 
 STORE, WINDOWS = "runs", "windows"
 """Heads of runs, by key; rows of their windows, by `key/number`."""
@@ -35,19 +35,13 @@ class KeyedState:
         self._processor = processor
         self._codecs = codecs
         self._codec = RunStateCodec(codecs)
-        self._most_bytes = in_memory_bytes // EXPANSION
-        self._sizes: dict[str, int] = {}
-        self._held_bytes = 0
-        self._runs: OrderedDict[str, RunState] = OrderedDict()
+        self._runs: HeldState[RunState] = HeldState(STORE, IN_MEMORY, in_memory_bytes, EXPANSION)
         self._live_shown = GaugePart(LIVE_RUNS.labels(processor=processor))
-        self._bytes_shown = GaugePart(CACHE_BYTES.labels(cache=STORE))
         self.live = 0
 
     def forget(self, state: State) -> None:
         """Drop the cache and count what is committed."""
         self._runs.clear()
-        self._sizes.clear()
-        self._held_bytes = 0
         self.live = state.count(STORE)
         self.show()
 
@@ -62,14 +56,14 @@ class KeyedState:
                 if state.get(STORE, key) is not None:  # one that other versions wrote
                     run.window.rows.forget(self._left_behind(key, state))
                 self.live += 1
-            self._runs[key] = run
-        self._runs.move_to_end(key)
+        self._runs.use(key, run)
         return run
 
     def load(self, key: str, state: State) -> RunState | None:
         """Read a run that is known by its key; None where there is none, or none these detectors can go on with."""
-        if key in self._runs:
-            return self._runs[key]
+        held = self._runs.get(key)
+        if held is not None:
+            return held
         data = state.get(STORE, key)
         if data is None:
             return None
@@ -85,13 +79,13 @@ class KeyedState:
         rows = [StateChange(WINDOWS, row, value) for row, value in self._codec.changed_rows(run, key)]
         head = self._codec.pack(run)
         if key in self._runs:
-            self._weigh(key, len(head) + run.stored_bytes())
+            self._runs.weigh(key, len(head) + run.stored_bytes())
         return [*rows, StateChange(STORE, key, head, due_ns)]
 
     def drop(self, run: RunState, reason: str, state: State) -> list[StateChange]:
         """Make the changes that let a run go."""
         key = join_key(run.tenant, run.run_id)
-        self._forget(key)
+        self._runs.drop(key)
         self.live -= 1
         RUNS_EVICTED.labels(processor=self._processor, reason=reason).inc()
         return self.erase(key, state)
@@ -115,25 +109,4 @@ class KeyedState:
 
     def trim(self) -> None:
         """Keep the cache within its bound; to be called when everything in it is on its way to be committed."""
-        for reason, is_over in ((CAP, self._are_many), ("bytes", self._are_large)):
-            evicted = 0
-            while self._runs and is_over():
-                self._forget(next(iter(self._runs)))
-                evicted += 1
-            if evicted:
-                CACHE_EVICTED.labels(cache=STORE, reason=reason).inc(evicted)
-        self._bytes_shown.set(self._held_bytes * EXPANSION)
-
-    def _are_many(self) -> bool:
-        return len(self._runs) > IN_MEMORY
-
-    def _are_large(self) -> bool:
-        return self._held_bytes > self._most_bytes
-
-    def _weigh(self, key: str, size: int) -> None:
-        self._held_bytes += size - self._sizes.get(key, 0)
-        self._sizes[key] = size
-
-    def _forget(self, key: str) -> None:
-        self._runs.pop(key, None)
-        self._held_bytes -= self._sizes.pop(key, 0)
+        self._runs.trim()

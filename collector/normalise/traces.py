@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from collector.bus.held_state import HeldState
 from collector.bus.protocol import State, StateChange
 from collector.normalise.trace_state import TRACE_BYTES, Kin, TraceState
-from schemas.metrics import CACHE_BYTES, CACHE_EVICTED, NORMALISER_EVICTED, GaugePart
+from schemas.metrics import NORMALISER_EVICTED
 
 KIN, TOLD, TRACES = "kin", "told", "traces"
 """Stores: what a span said, the last revision of its step where that is newer, and when a trace is let go."""
@@ -43,20 +44,14 @@ class Traces:
     """Traces by key (`tenant/trace id`). Owned by the normaliser's thread."""
 
     def __init__(self, bounds: TraceBounds) -> None:
-        self._held: OrderedDict[str, TraceState] = OrderedDict()
-        self._sizes: dict[str, int] = {}
-        self._held_bytes = 0
-        self._most_bytes = bounds.in_memory_bytes // EXPANSION
+        self._held: HeldState[TraceState] = HeldState(TRACES, IN_MEMORY, bounds.in_memory_bytes, EXPANSION)
         self._most_of_one = bounds.trace_bytes // EXPANSION
         self._live_cap = bounds.live
-        self._bytes_shown = GaugePart(CACHE_BYTES.labels(cache=TRACES))
         self._live = 0
 
     def forget(self, state: State) -> None:
         """Drop the cache and count what is committed."""
         self._held.clear()
-        self._sizes.clear()
-        self._held_bytes = 0
         self._live = state.count(TRACES)
 
     def get(self, key: str, state: State) -> TraceState:
@@ -64,9 +59,9 @@ class Traces:
         trace = self._held.get(key)
         if trace is None:
             self._live += state.get(TRACES, key) is None
-            trace = self._held[key] = _load(key, state, self._most_of_one)
-            self._weigh(key, trace.size)
-        self._held.move_to_end(key)
+            trace = _load(key, state, self._most_of_one)
+            self._held.weigh(key, trace.size)
+        self._held.use(key, trace)
         return trace
 
     def changes(
@@ -97,7 +92,7 @@ class Traces:
                 yield StateChange(TOLD, f"{key}/{span_id}", None)
         for (what, reason), count in evicted.items():
             NORMALISER_EVICTED.labels(what=what, reason=reason).inc(count)
-        self._weigh(key, trace.size)
+        self._held.weigh(key, trace.size)
         yield from rows.values()
         yield StateChange(TRACES, key, b"", trace.last_seen_ns + WAIT_NS)
 
@@ -116,7 +111,7 @@ class Traces:
         for key in keys:
             if key in busy:
                 continue
-            self._drop(key)
+            self._held.drop(key)
             self._live -= 1
             for store in (KIN, TOLD):
                 rows += [StateChange(store, held, None) for held, _ in state.scan(store, f"{key}/")]
@@ -126,28 +121,7 @@ class Traces:
 
     def trim(self) -> None:
         """Keep the cache within its bound."""
-        for reason, is_over in (("cap", self._are_many), ("bytes", self._are_large)):
-            evicted = 0
-            while self._held and is_over():
-                self._drop(next(iter(self._held)))
-                evicted += 1
-            if evicted:
-                CACHE_EVICTED.labels(cache=TRACES, reason=reason).inc(evicted)
-        self._bytes_shown.set(self._held_bytes * EXPANSION)
-
-    def _are_many(self) -> bool:
-        return len(self._held) > IN_MEMORY
-
-    def _are_large(self) -> bool:
-        return self._held_bytes > self._most_bytes
-
-    def _weigh(self, key: str, size: int) -> None:
-        self._held_bytes += size - self._sizes.get(key, 0)
-        self._sizes[key] = size
-
-    def _drop(self, key: str) -> None:
-        self._held.pop(key, None)
-        self._held_bytes -= self._sizes.pop(key, 0)
+        self._held.trim()
 
 
 def _load(key: str, state: State, most_bytes: int) -> TraceState:
