@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -30,18 +29,15 @@ from collector.bus.protocol import BusUnavailable, Fenced, Outgoing
 from collector.bus.wakeups import WakeUps
 from collector.bus.whole_group import WholeGroup
 from collector.bus.writable_folder import check_writable, make_writable
+from collector.bus.write_queue import WriteQueue
 from collector.bus.write_turn import WriteTurn
 from schemas.metrics import BUS_CLOCK_AHEAD
 from schemas.topics import TOPICS, Topic
 
 T = TypeVar("T")
 
-COMMIT_TRANSACTIONS = 512
-"""How many waiting writes one commit takes at most."""
 QUEUE_BYTES = 256 << 20
 """Bytes of records that may wait to be written, where nothing else is said."""
-GATHER_SECONDS = 0.003
-"""How long after one another commits begin at the soonest: each costs an fsync and a few changes of threads."""
 RETENTION_EVERY_SECONDS, RETENTION_AGAIN_SECONDS = 30.0, 1.0
 """How often old records are looked for; after a round that found some, which removes only so many, soon again."""
 MAX_RECORD_BYTES = 64 * 1024 * 1024
@@ -76,7 +72,6 @@ class EmbeddedBus:
         self._prefix = prefix
         self._max_bytes = max_bytes
         self._queue_bytes = queue_bytes
-        self._queued = 0
         self._turn = WriteTurn(folder / "write_turn")
         self.trouble = ""
         """Why the log cannot be written now; empty where it can."""
@@ -87,9 +82,7 @@ class EmbeddedBus:
         self._groups = set(readers or ())
         self._retains = readers is None or bool(readers)
         self._begun = 0.0
-        self._queue: deque[Write] = deque()
-        self._closing = False
-        self._wake = threading.Condition()
+        self._queue = WriteQueue()
         self._appended = threading.Condition()
         self._generation = 0
         self._backlog = Backlog(self._path)
@@ -105,8 +98,8 @@ class EmbeddedBus:
         if self._held > self._max_bytes:
             done.set_exception(BusUnavailable(f"the bus holds {self._held} bytes that are still to be read", 5.0))
             return done
-        if self._queued > self._queue_bytes:
-            done.set_exception(BusUnavailable(f"{self._queued} bytes already wait to be written to the bus", 1.0))
+        if self._queue.size > self._queue_bytes:
+            done.set_exception(BusUnavailable(f"{self._queue.size} bytes already wait to be written to the bus", 1.0))
             return done
         self.write(Write(done, records))
         return done
@@ -180,9 +173,7 @@ class EmbeddedBus:
 
     def close(self) -> None:
         """Write what was accepted, then close the file."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify_all()
+        self._queue.close()
         self._writer.join()
         self._others.close()
         self._connection.close()
@@ -193,13 +184,7 @@ class EmbeddedBus:
 
     def write(self, write: Write) -> None:
         """Queue a write."""
-        with self._wake:
-            if self._closing:
-                write.done.set_exception(BusUnavailable("the bus is closing"))
-                return
-            self._queue.append(write)
-            self._queued += _size(write)
-            self._wake.notify()
+        self._queue.put(write)
 
     def generation(self) -> int:
         """Count the appends so far; a change means that there may be something new to read."""
@@ -208,7 +193,7 @@ class EmbeddedBus:
     def wait_for_append(self, since: int, timeout_seconds: float) -> None:
         """Wait until something was appended after generation `since`, or the time is over."""
         with self._appended:
-            self._appended.wait_for(lambda: self._generation != since or self._closing, timeout_seconds)
+            self._appended.wait_for(lambda: self._generation != since or self._queue.closing, timeout_seconds)
 
     # --- the writer thread ---
 
@@ -227,10 +212,10 @@ class EmbeddedBus:
         while True:
             crowded = self._retains and self._held > self._max_bytes
             wait = RETENTION_AGAIN_SECONDS if crowded else next_retention - time.monotonic()
-            writes = self._take(PROBE_SECONDS if self.trouble else max(0.0, wait))
+            writes = self._queue.take(PROBE_SECONDS if self.trouble else max(0.0, wait), self._begun)
             if writes:
                 self._commit(writes)
-            elif self._closing and not self._queue:
+            elif self._queue.closing and not self._queue:
                 return
             elif self.trouble:
                 self._probe()
@@ -238,23 +223,6 @@ class EmbeddedBus:
                 removed = self._retains and self._retain()
                 pause = RETENTION_AGAIN_SECONDS if removed else RETENTION_EVERY_SECONDS
                 next_retention = time.monotonic() + pause
-
-    def _take(self, timeout_seconds: float) -> list[Write]:
-        with self._wake:
-            self._wake.wait_for(lambda: self._queue or self._closing, timeout_seconds)
-        self._gather()
-        with self._wake:
-            count = min(len(self._queue), COMMIT_TRANSACTIONS)
-            taken = [self._queue.popleft() for _ in range(count)]
-            self._queued -= sum(map(_size, taken))
-        # From here on a write cannot be cancelled: what nobody waits for any more is not written.
-        return [write for write in taken if write.done.set_running_or_notify_cancel()]
-
-    def _gather(self) -> None:
-        """Under load let more writes come, so that one commit serves them all; a first one is not kept waiting."""
-        early = self._begun + GATHER_SECONDS - time.monotonic()
-        if early > 0 and not self._closing and len(self._queue) < COMMIT_TRANSACTIONS:
-            time.sleep(early)
 
     def _commit(self, writes: Sequence[Write]) -> None:
         """Commit writes in one transaction; where that fails none of them happened, and each future says so."""
@@ -356,8 +324,3 @@ class EmbeddedBus:
             return False
         self._held = kept.held
         return kept.removed
-
-
-def _size(write: Write) -> int:
-    """Say what the records of a write take."""
-    return sum(len(record.value) for record in write.records)
