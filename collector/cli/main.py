@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated
 
 import typer
+
+from collector.cli.bus_commands import bus_app, dead_letters_app, topics_app
+from collector.cli.command import Config, DataDir, Format, Set, guarded, leave
 
 app = typer.Typer(
     name="tracemend",
@@ -29,37 +31,12 @@ app.add_typer(approvals_app, name="approvals")
 app.add_typer(keys_app, name="keys")
 app.add_typer(policies_app, name="policies")
 
-bus_app = typer.Typer(
-    help="The embedded log: is it whole, and what of it can be saved.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(bus_app, name="bus")
-dead_letters_app = typer.Typer(
-    help="Records that could not be handled: list them, put them back.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(dead_letters_app, name="dead-letters")
-
-topics_app = typer.Typer(
-    help="The topics of a Kafka bus: make them, see how they are, check them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 app.add_typer(topics_app, name="topics")
 
-Config = Annotated[
-    Optional[list[Path]],  # noqa: UP045  # typer reads this one
-    typer.Option("--config", "-c", help="A YAML file merged over the built-in configuration; may be repeated."),
-]
-Set = Annotated[
-    Optional[list[str]],  # noqa: UP045  # as above
-    typer.Option("--set", help="One setting, as in --set processors::loop::enabled=false; may be repeated."),
-]
-DataDir = Annotated[
-    Optional[Path],  # noqa: UP045  # as above
-    typer.Option("--data-dir", readable=False, help="Where everything embedded lives (service::data_dir)."),
-]
 Tenant = Annotated[str, typer.Option(help="Whose key it is.")]
 EntryFormat = Annotated[str, typer.Option("--format", help="yaml or json.")]
-Format = Annotated[str, typer.Option("--format", help="table, json (one document) or jsonl (one object a line).")]
 
 
 @app.command()
@@ -71,7 +48,7 @@ def up(config: Config = None, set_: Set = None, data_dir: DataDir = None) -> Non
     Example: tracemend up --set processors::cost::budgets::run_usd=0.50
     """
     _leave_when_asked()
-    _exit(_guarded(lambda: _up(config, set_, data_dir, [])))
+    leave(guarded(lambda: _up(config, set_, data_dir, [])))
 
 
 @app.command()
@@ -91,7 +68,7 @@ def run(
     Example: tracemend run --only receivers --only normaliser
     """
     _leave_when_asked()
-    _exit(_guarded(lambda: _up(config, set_, data_dir, only)))
+    leave(guarded(lambda: _up(config, set_, data_dir, only)))
 
 
 @app.command()
@@ -108,7 +85,7 @@ def validate(config: Config = None, set_: Set = None, data_dir: DataDir = None) 
         typer.echo("the configuration is valid")
         return 0
 
-    _exit(_guarded(check))
+    leave(guarded(check))
 
 
 @app.command()
@@ -116,7 +93,7 @@ def components(format_: Format = "table") -> None:
     """List what may stand in a configuration: receivers, processors, sinks, extensions."""
     from collector.cli.inspecting import print_components
 
-    _exit(_guarded(lambda: print_components(format_)))
+    leave(guarded(lambda: print_components(format_)))
 
 
 @app.command(name="print-config")
@@ -129,7 +106,7 @@ def print_config(
     """Print the configuration that would run, merged and with its defaults; secrets are redacted."""
     from collector.cli.inspecting import print_configuration
 
-    _exit(_guarded(lambda: print_configuration(config or [], set_ or [], data_dir, format_)))
+    leave(guarded(lambda: print_configuration(config or [], set_ or [], data_dir, format_)))
 
 
 @app.command()
@@ -145,7 +122,7 @@ def asyncapi(
     """
     from collector.cli.asyncapi import print_asyncapi
 
-    _exit(_guarded(lambda: print_asyncapi(config or [], set_ or [], data_dir, format_)))
+    leave(guarded(lambda: print_asyncapi(config or [], set_ or [], data_dir, format_)))
 
 
 @app.command()
@@ -171,7 +148,7 @@ def detections(
     from collector.cli.detections import Wanted, show_detections
 
     wanted = Wanted(since, trace, type_, all_versions, follow)
-    _exit(_guarded(lambda: show_detections(config or [], set_ or [], data_dir, format_, wanted)))
+    leave(guarded(lambda: show_detections(config or [], set_ or [], data_dir, format_, wanted)))
 
 
 @app.command()
@@ -185,7 +162,7 @@ def runs(
     """Show the newest runs: steps, calls, tokens, and what was found in each."""
     from collector.cli.tables import show_runs
 
-    _exit(_guarded(lambda: show_runs(config or [], set_ or [], data_dir, format_, limit)))
+    leave(guarded(lambda: show_runs(config or [], set_ or [], data_dir, format_, limit)))
 
 
 @approvals_app.command(name="list")
@@ -199,7 +176,7 @@ def approvals_list(
     """List fixes that wait for a person."""
     from collector.cli.approvals import show_approvals
 
-    _exit(_guarded(lambda: show_approvals(config or [], set_ or [], data_dir, format_, everything=all_)))
+    leave(guarded(lambda: show_approvals(config or [], set_ or [], data_dir, format_, everything=all_)))
 
 
 @approvals_app.command(name="approve")
@@ -213,7 +190,7 @@ def approvals_approve(
     """Approve a fix: it is applied, unless it has expired or its detection was withdrawn."""
     from collector.cli.approvals import answer
 
-    _exit(_guarded(lambda: answer(config or [], set_ or [], data_dir, healing_id, "approved", note)))
+    leave(guarded(lambda: answer(config or [], set_ or [], data_dir, healing_id, "approved", note)))
 
 
 @approvals_app.command(name="reject")
@@ -227,7 +204,7 @@ def approvals_reject(
     """Reject a fix."""
     from collector.cli.approvals import answer
 
-    _exit(_guarded(lambda: answer(config or [], set_ or [], data_dir, healing_id, "rejected", note)))
+    leave(guarded(lambda: answer(config or [], set_ or [], data_dir, healing_id, "rejected", note)))
 
 
 @policies_app.command(name="show")
@@ -235,7 +212,7 @@ def policies_show(config: Config = None, set_: Set = None, data_dir: DataDir = N
     """Show the guard policies in force, per service and agent."""
     from collector.cli.tables import show_policies
 
-    _exit(_guarded(lambda: show_policies(config or [], set_ or [], data_dir, format_)))
+    leave(guarded(lambda: show_policies(config or [], set_ or [], data_dir, format_)))
 
 
 @keys_app.command(name="new")
@@ -246,7 +223,7 @@ def keys_new(tenant: Tenant = "default", format_: EntryFormat = "yaml") -> None:
     """
     from collector.cli.keys import make_key
 
-    _exit(_guarded(lambda: make_key(tenant, format_)))
+    leave(guarded(lambda: make_key(tenant, format_)))
 
 
 @keys_app.command(name="hash")
@@ -257,107 +234,7 @@ def keys_hash(tenant: Tenant = "default", format_: EntryFormat = "yaml") -> None
     """
     from collector.cli.keys import hash_key
 
-    _exit(_guarded(lambda: hash_key(tenant, format_)))
-
-
-@bus_app.command(name="check")
-def bus_check(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
-    """Check whether the embedded log is whole, and count what it holds; exit status 1 where it is damaged."""
-    from collector.cli.bus import check
-
-    _exit(_guarded(lambda: check(config or [], set_ or [], data_dir, format_)))
-
-
-@bus_app.command(name="repair")
-def bus_repair(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
-    """Set a damaged log aside, and go on with what can be read of it. Stop tracemend first.
-
-    Exit status 1 where something could not be read; the damaged file is kept.
-    """
-    from collector.cli.bus import repair
-
-    _exit(_guarded(lambda: repair(config or [], set_ or [], data_dir, format_)))
-
-
-@topics_app.command(name="create")
-def topics_create(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
-    """Make the topics that are not there, then check all of them.
-
-    Example: tracemend topics create --set bus::kafka::brokers=broker:9092 --set bus::kafka::replication=3
-    """
-    from collector.cli.topics import create
-
-    _exit(_guarded(lambda: create(config or [], set_ or [], data_dir, format_)))
-
-
-@topics_app.command(name="describe")
-def topics_describe(
-    config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table"
-) -> None:
-    """Show how the topics are: partitions, replicas, what they keep and for how long."""
-    from collector.cli.topics import describe
-
-    _exit(_guarded(lambda: describe(config or [], set_ or [], data_dir, format_)))
-
-
-@topics_app.command(name="check")
-def topics_check(config: Config = None, set_: Set = None, data_dir: DataDir = None, format_: Format = "table") -> None:
-    """Check that the topics are as they have to be; exit status 1 where one is not, with the reason."""
-    from collector.cli.topics import check
-
-    _exit(_guarded(lambda: check(config or [], set_ or [], data_dir, format_)))
-
-
-FromTopic = Annotated[str, typer.Option("--topic", help="Only those that came from this topic.")]
-SinceThen = Annotated[str, typer.Option("--since", help="Only those since: 2026-11-20T10:00:00Z, or 10m, 2h, 1d ago.")]
-ErrorClass = Annotated[str, typer.Option("--error", help="Only those with this class of error, as in DatedOutside.")]
-FromStage = Annotated[str, typer.Option("--stage", help="Only those that this stage could not handle.")]
-
-
-@dead_letters_app.command(name="list")
-def dead_letters_list(
-    config: Config = None,
-    set_: Set = None,
-    data_dir: DataDir = None,
-    format_: Format = "table",
-    topic: FromTopic = "",
-    since: SinceThen = "",
-    error: ErrorClass = "",
-    stage: FromStage = "",
-) -> None:
-    """List records that could not be handled: where they came from, who failed, and why.
-
-    Example: tracemend dead-letters list --topic otlp_spans --since 1h --format jsonl
-    """
-    from collector.cli.dead_letters import Which, show_letters
-
-    which = Which((), topic, since, error, stage)
-    _exit(_guarded(lambda: show_letters(config or [], set_ or [], data_dir, format_, which)))
-
-
-@dead_letters_app.command(name="replay")
-def dead_letters_replay(
-    ids: Annotated[
-        Optional[list[str]],  # noqa: UP045  # typer reads this one
-        typer.Argument(help="The ids that `dead-letters list` shows."),
-    ] = None,
-    config: Config = None,
-    set_: Set = None,
-    data_dir: DataDir = None,
-    topic: FromTopic = "",
-    since: SinceThen = "",
-    error: ErrorClass = "",
-    stage: FromStage = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Put records back on their topics, byte for byte, for the stage that could not handle them.
-
-    Example: tracemend dead-letters replay --stage normaliser --since 1h
-    """
-    from collector.cli.dead_letters import Which, replay
-
-    which = Which(tuple(ids or ()), topic, since, error, stage)
-    _exit(_guarded(lambda: replay(config or [], set_ or [], data_dir, which, sure=yes)))
+    leave(guarded(lambda: hash_key(tenant, format_)))
 
 
 @app.command()
@@ -365,7 +242,7 @@ def demo(config: Config = None, set_: Set = None, data_dir: DataDir = None) -> N
     """Replay recorded runs of real agents through a pipeline of its own, and show what it finds and mends."""
     from collector.cli.demo import demo as show
 
-    _exit(_guarded(lambda: show(config or [], set_ or [], data_dir)))
+    leave(guarded(lambda: show(config or [], set_ or [], data_dir)))
 
 
 def _up(config: list[Path] | None, set_: list[str] | None, data_dir: Path | None, only: list[str]) -> int:
@@ -378,35 +255,6 @@ def _leave_when_asked() -> None:
     """End with 0 while nothing was accepted yet; once it can, the pipeline answers signals itself, and drains."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: os._exit(0))
-
-
-def _guarded(command: Any) -> int:
-    """Run a command; what a user can mend is told without a traceback."""
-    from collector.bus.protocol import BusError
-    from collector.cli.configuration import print_problems
-    from collector.cli.output import WrongUsage
-    from config.problems import ConfigError
-    from sinks.store import StoreError
-
-    try:
-        return int(command())
-    except ConfigError as error:
-        print_problems(error)
-        return 2
-    except WrongUsage as error:
-        sys.stderr.write(f"tracemend: {error}\n")
-        return 2
-    except (StoreError, BusError, OSError) as error:
-        sys.stderr.write(f"tracemend: {error}\n")
-        return 1
-    except BrokenPipeError:
-        return 0
-    except KeyboardInterrupt:
-        return 130
-
-
-def _exit(code: int) -> None:
-    raise typer.Exit(code)
 
 
 def main() -> None:
