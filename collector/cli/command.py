@@ -39,11 +39,11 @@ def guarded(command: Any) -> int:
     except WrongUsage as error:
         sys.stderr.write(f"tracemend: {error}\n")
         return 2
+    except BrokenPipeError:
+        return 0
     except (StoreError, BusError, OSError) as error:
         sys.stderr.write(f"tracemend: {error}\n")
         return 1
-    except BrokenPipeError:
-        return 0
     except KeyboardInterrupt:
         return 130
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,11 @@ COMMANDS = (
     "approvals reject",
     "policies show",
     "asyncapi",
+    "bus check",
+    "bus repair",
+    "topics create",
+    "topics describe",
+    "topics check",
     "dead-letters list",
     "dead-letters replay",
     "keys new",
@@ -144,3 +150,14 @@ def test_who_runs_healing_has_guards_answered_as_well(only: list[str], runs: lis
     roles = Roles(asked_for(only))
     assert all(roles.runs(role) for role in runs)
     assert not any(roles.runs(role) for role in not_)
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [*COMMAND, "asyncapi"]
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
