@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from kafka_fixtures import kafka, topic_prefix
+from kafka_fixtures import kafka, kafka_buses, topic_prefix
 
-__all__ = ["kafka", "topic_prefix"]
+__all__ = ["kafka", "kafka_buses", "topic_prefix"]

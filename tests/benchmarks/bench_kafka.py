@@ -42,17 +42,9 @@ Start = Callable[[str, str], AbstractContextManager[Server]]
 def run() -> list[Figure]:
     """Start a broker and measure all of it there."""
     with tempfile.TemporaryDirectory() as folder, closing(open_broker(Path(folder))) as broker:
-        agent = _rotel()
+        agent = peer_rotel.rotel_agent_if_any()
         figures = [figure for case in CASES for figure in _beside_rotel(case, broker.bootstrap, agent)]
         return [*figures, *_restore(broker.bootstrap)]
-
-
-def _rotel() -> Path | None:
-    try:
-        return peer_rotel.rotel_agent()
-    except peer_rotel.NoRotel as missing:
-        print(f"going on without Rotel: {missing}", file=sys.stderr)
-        return None
 
 
 def _beside_rotel(case: Case, brokers: str, agent: Path | None) -> Iterator[Figure]:

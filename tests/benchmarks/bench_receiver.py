@@ -7,7 +7,6 @@ senders. Rotel has a blackhole behind it, which is less than a durable bus.
 from __future__ import annotations
 
 import http.client
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -72,16 +71,8 @@ BESIDE_ROTEL = CASES[:6]
 
 def run() -> list[Figure]:
     """Measure every case."""
-    agent = _rotel()
+    agent = peer_rotel.rotel_agent_if_any()
     return [figure for case in CASES for figure in _figures(case, agent if case in BESIDE_ROTEL else None)]
-
-
-def _rotel() -> Path | None:
-    try:
-        return peer_rotel.rotel_agent()
-    except peer_rotel.NoRotel as missing:
-        print(f"going on without Rotel: {missing}", file=sys.stderr)
-        return None
 
 
 def _figures(case: Case, agent: Path | None) -> Iterator[Figure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
@@ -24,6 +25,15 @@ def rotel_agent() -> Path:
         return Path(named)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tracemend" / "rotel"
     return _program(cache) or _installed(cache)
+
+
+def rotel_agent_if_any() -> Path | None:
+    """Give the program; None where there is none, which is said on standard error."""
+    try:
+        return rotel_agent()
+    except NoRotel as missing:
+        print(f"going on without Rotel: {missing}", file=sys.stderr)
+        return None
 
 
 def _installed(folder: Path) -> Path:

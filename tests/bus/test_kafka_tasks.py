@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from counting_stage import Counting, counted, once_each, publish
-from kafka_broker import Broker
-from kafka_buses import make_topics, open_kafka_bus
+from kafka_fixtures import OpenBuses
 
 from collector import stages
 from collector.bus.kafka import KafkaBus
-from collector.bus.kafka_connection import KafkaConnection
 from collector.stages import StageThread
 
 PARTITIONS = 4
 
 
 @pytest.fixture
-def open_bus(kafka: Broker, topic_prefix: str) -> Iterator[Callable[[], KafkaBus]]:
-    make_topics(KafkaConnection(kafka.bootstrap, topic_prefix), PARTITIONS)
-    opened: list[KafkaBus] = []
-
-    def open_one() -> KafkaBus:
-        opened.append(open_kafka_bus(kafka.bootstrap, topic_prefix))
-        return opened[-1]
-
-    yield open_one
-    for bus in opened:
-        bus.close()
+def open_bus(kafka_buses: OpenBuses) -> Callable[[], KafkaBus]:
+    return kafka_buses(PARTITIONS)
 
 
 def member(bus: KafkaBus) -> StageThread:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 from judged_runs import grey_run, trace
-from kafka_broker import Broker
-from kafka_buses import make_topics, open_kafka_bus
+from kafka_fixtures import OpenBuses
 from messages_server import MessagesServer, quote_of, verdict
 from pydantic import SecretStr
 
 from collector.bus.kafka import KafkaBus
-from collector.bus.kafka_connection import KafkaConnection
 from collector.judging import judge_stages
 from collector.stages import STOPPED, StageThread
 from processors.judge_config import JudgeBudgets, JudgeConfig
@@ -31,17 +29,8 @@ WAIT_SECONDS = 90.0
 
 
 @pytest.fixture
-def open_bus(kafka: Broker, topic_prefix: str) -> Iterator[Callable[[], KafkaBus]]:
-    make_topics(KafkaConnection(kafka.bootstrap, topic_prefix), PARTITIONS)
-    opened: list[KafkaBus] = []
-
-    def open_one() -> KafkaBus:
-        opened.append(open_kafka_bus(kafka.bootstrap, topic_prefix))
-        return opened[-1]
-
-    yield open_one
-    for bus in opened:
-        bus.close()
+def open_bus(kafka_buses: OpenBuses) -> Callable[[], KafkaBus]:
+    return kafka_buses(PARTITIONS)
 
 
 def replica(bus: KafkaBus, config: JudgeConfig) -> list[StageThread]:
