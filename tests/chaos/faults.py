@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from clickhouse_servers import ChdbServer
 from faulty_link import FaultyLink
-from kafka_broker import JavaBroker
+from kafka_broker import Broker, JavaBroker
 from role_processes import ROLES, RoleProcesses
 
 SESSION_SECONDS = 6.0
@@ -66,13 +66,19 @@ def start_again(world: World, name: str, under: Sequence[str] = (), *settings: s
             return
 
 
+def own_broker(world: World) -> JavaBroker:
+    """Give the broker that was started here; `plan_of` leaves out what needs one where there is none."""
+    if world.broker is None:
+        raise RuntimeError("the broker is somebody else's")
+    return world.broker
+
+
 def broker_restarts(world: World) -> None:
     """Kill the broker, and start it a while later with what is on its disk."""
-    if world.broker is None:
-        return
-    world.broker.kill()
+    broker = own_broker(world)
+    broker.kill()
     time.sleep(min(2.0, world.away_seconds))
-    world.broker.start()
+    broker.start()
 
 
 def store_is_away(world: World) -> None:
@@ -119,12 +125,11 @@ def processor_is_frozen(world: World) -> None:
 
 def processor_is_cut_off(world: World) -> None:
     """Have a second process work, and let nothing pass between it and the broker for longer than its session."""
-    if world.broker is None:
-        return
-    start_again(world, SECOND, (), f"bus::kafka::brokers={world.broker.far}")
-    world.broker.link.swallows = True
+    broker = own_broker(world)
+    start_again(world, SECOND, (), f"bus::kafka::brokers={broker.far}")
+    broker.link.swallows = True
     time.sleep(SESSION_SECONDS + 3.0)
-    world.broker.link.swallows = False
+    broker.link.swallows = False
     time.sleep(2.0)
     world.roles.kill(SECOND)
     del world.roles.processes[SECOND]
@@ -150,10 +155,18 @@ FAULTS: dict[str, Callable[[World], None]] = {
 }
 
 
-def plan_of(seed: int, requests: int, faults: int = len(FAULTS)) -> list[Fault]:
-    """Place the faults of a seed: each comes round before one comes again."""
+NEED_OWN_BROKER = frozenset({"broker restarts", "a processor is cut off"})
+
+
+def possible(broker: Broker) -> list[str]:
+    """List the faults that can happen on a broker: one that somebody else runs is neither killed nor cut off."""
+    return sorted(FAULTS.keys() - (frozenset() if isinstance(broker, JavaBroker) else NEED_OWN_BROKER))
+
+
+def plan_of(seed: int, requests: int, kinds: Sequence[str], faults: int = 0) -> list[Fault]:
+    """Place the faults of a seed, so many or each once: each comes round before one comes again."""
     chance = Random(seed)  # noqa: S311  # no secret
-    kinds = sorted(FAULTS)
+    kinds, faults = list(kinds), faults or len(kinds)
     chance.shuffle(kinds)
     places = sorted(chance.sample(range(1, requests), faults))
     return [Fault(place, kinds[number % len(kinds)]) for number, place in enumerate(places)]

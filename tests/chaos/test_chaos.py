@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from disturbed_run import disturbed, undisturbed, world
-from faults import plan_of
+from faults import plan_of, possible
 from kafka_broker import Broker
 from outcome import Outcome, differences
 from recorded_requests import requests, span_count
@@ -42,5 +42,5 @@ def test_a_run_with_every_fault_in_it_comes_to_the_same(
     kafka: Broker, topic_prefix: str, bodies: list[bytes], expected: Outcome, tmp_path: Path
 ) -> None:
     with world(tmp_path, kafka, topic_prefix, AWAY_SECONDS) as where:
-        found = disturbed(where, bodies, 1, plan_of(1, REQUESTS))
+        found = disturbed(where, bodies, 1, plan_of(1, REQUESTS, possible(kafka)))
         assert differences(found, expected) == []
