@@ -105,7 +105,7 @@ def found_by(pipeline: PipelineProcess, bodies: list[bytes]) -> dict[str, dict[s
             assert pipeline.post("/v1/traces", body)[0] == 200
         pipeline.settle()
         told = pipeline.detections()
-        billed = pipeline.query("SELECT count(), sum(Input), sum(CostUsd) FROM cost_metrics_rows FINAL")
+        billed = pipeline.query("SELECT count(), sum(Input), round(sum(CostUsd), 12) FROM cost_metrics_rows FINAL")
         assert not billed.startswith("0\t")
     finally:
         pipeline.kill_if_running()
