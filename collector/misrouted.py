@@ -18,7 +18,7 @@ from collector.bus.protocol import Outgoing, Record
 from collector.bus.repeats import hash_of
 from collector.item_keys import log_keys, span_keys
 from collector.spans_by_partition import split
-from schemas.topics import CONTENT_HASH_HEADER, OTLP_LOGS, OTLP_SPANS
+from schemas.topics import CONTENT_HASH_HEADER, OTLP_LOGS, OTLP_SPANS, REPLAY_FOR_HEADER
 
 ROUTED = (OTLP_SPANS, OTLP_LOGS)
 """Topics whose records have a place; metrics may stand anywhere."""
@@ -49,10 +49,11 @@ def is_misrouted(record: Record, partitions: int) -> bool:
 def routed(record: Record, partitions: int) -> list[Outgoing]:
     """Split a misrouted record into those that the receiver would have made of it; what has no key goes to the first.
 
-    The same record gives the same bytes, so that a repeat of it is recognised where its parts belong.
+    The same record gives the same bytes, so that a repeat of it is recognised where its parts belong. They are for
+    everybody, also where the record was put back for the normaliser alone: nobody else has taken it yet.
     """
     parts = split(record.value, [key or "" for key in _keys(record)], partitions, 2 * len(record.value)).parts
-    headers = {name: value for name, value in record.headers.items() if name != CONTENT_HASH_HEADER}
+    headers = {name: value for name, value in record.headers.items() if name != REPLAY_FOR_HEADER}
     return [
         Outgoing(
             record.topic,

@@ -13,7 +13,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.bus.murmur2 import partition_of
 from collector.bus.protocol import Outgoing, Record
 from collector.misrouted import is_misrouted, routed
-from schemas.topics import CONTENT_HASH_HEADER, OTLP_LOGS, OTLP_METRICS, OTLP_SPANS, TENANT_HEADER
+from schemas.topics import (
+    CONTENT_HASH_HEADER,
+    OTLP_LOGS,
+    OTLP_METRICS,
+    OTLP_SPANS,
+    REPLAY_FOR_HEADER,
+    REPLAY_HEADER,
+    TENANT_HEADER,
+)
 
 PARTITIONS = 12
 Span = tuple[bytes, bytes]
@@ -105,3 +113,12 @@ def test_logs_go_to_their_trace_else_to_their_session_and_metrics_stay() -> None
     assert {part.partition for part in parts} == homes
     assert all(CONTENT_HASH_HEADER in part.headers for part in parts)
     assert not is_misrouted(foreign._replace(topic=OTLP_METRICS), PARTITIONS)
+
+
+def test_what_was_put_back_for_the_normaliser_is_for_everybody_once_it_is_where_it_belongs() -> None:
+    foreign = record(body_of([[[bytes([number]) * 16 for number in range(1, 9)]]]), 0)
+    put_back = foreign._replace(headers={**foreign.headers, REPLAY_HEADER: b"1", REPLAY_FOR_HEADER: b"normaliser"})
+    assert is_misrouted(put_back, PARTITIONS)
+    for part in routed(put_back, PARTITIONS):
+        assert REPLAY_FOR_HEADER not in part.headers
+        assert part.headers[REPLAY_HEADER] == b"1"
