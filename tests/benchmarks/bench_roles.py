@@ -28,10 +28,6 @@ from role_processes import ROLES, RoleProcesses
 
 APART = ("loop", "state_delta", "cost", "overflow", "tool_error", "retry_storm")
 GROUPS_OF_THEIR_OWN = tuple(f"service::groups::{name}=[{name}]" for name in APART)
-WITHOUT_MEANING = tuple(
-    f"processors::{name}::enabled=false" for name in ("repetition", "coordination", "persona_drift", "derailment")
-)
-"""Tier three would be most of what is measured here."""
 PARTITIONS = 4
 SECONDS, WARM_SECONDS, SETTLE_SECONDS = 30.0, 5.0, 300.0
 AHEAD = 200
@@ -59,7 +55,7 @@ def _running(folder: Path, brokers: str, roles: Sequence[str], *settings: str) -
     (place / "server").mkdir(parents=True)
     with ExitStack() as stack:
         store = stack.enter_context(closing(ChdbServer(place / "server")))
-        settings = (f"bus::partitions={PARTITIONS}", "bus::kafka::replication=1", *WITHOUT_MEANING, *settings)
+        settings = (f"bus::partitions={PARTITIONS}", "bus::kafka::replication=1", *settings)
         prefix, dsn = f"bench-{uuid.uuid4().hex[:8]}-", store.dsn("tracemend")
         running = RoleProcesses(place / "roles", brokers, prefix, dsn, *settings, roles=roles)
         stack.callback(running.close)

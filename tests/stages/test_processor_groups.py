@@ -38,6 +38,14 @@ def test_without_groups_all_that_read_steps_share_one() -> None:
     assert not [group for group in together if group.startswith(f"{DETECTORS}/")]
 
 
+def test_the_detectors_of_meaning_run_where_they_are_asked_for_in_a_group_of_their_own() -> None:
+    of_meaning = {"repetition", "coordination", "persona_drift", "derailment"}
+    assert "embedding_similarity" not in here(settings())
+    asked = here(settings("processors::embedding_similarity::enabled=true"))
+    assert asked["embedding_similarity"] == of_meaning
+    assert not asked[DETECTORS] & of_meaning
+
+
 def test_a_group_takes_its_members_and_the_others_stay_together() -> None:
     made = settings(*THREE)
     found = here(made)
