@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from collector.receivers.otlp import OtlpReceiver
     from collector.stage_threads import MakeStage
-    from processors.budgets import Budgets
+    from processors.spending.budgets import Budgets
     from sinks.clickhouse_http import ClickHouseHttp
     from sinks.store import Store
     from sinks.store_watch import StoreWatch
@@ -139,8 +139,8 @@ class Assembly:
     def _processors(self) -> Iterator[tuple[str, MakeStage]]:
         if not any(self._runs_processor(name) for name in self._settings.processors):
             return
-        from processors.model_catalogue import PricedModels
-        from processors.spend import SpendStage
+        from processors.spending.model_catalogue import PricedModels
+        from processors.spending.spend import SpendStage
 
         models = PricedModels(self._settings.models)
         wanted = [name for name in self._enabled("processors") if name != JUDGE]

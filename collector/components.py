@@ -16,7 +16,7 @@ from collector.receivers.otlp_config import OtlpReceiverConfig
 from config.settings import ClickHouseHttpSettings, ClickHouseSinkSettings, WebhookSettings
 from processors.detector import AnyDetector, Detector
 from processors.embedding_similarity import EmbeddingSettings
-from processors.judge_config import JudgeConfig
+from processors.judging.config import JudgeConfig
 
 
 class Component(NamedTuple):

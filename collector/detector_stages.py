@@ -13,8 +13,8 @@ from config.settings import Settings
 if TYPE_CHECKING:
     from collector.stage_threads import MakeStage
     from processors.detector import Embedder
-    from processors.model_catalogue import PricedModels
     from processors.runtime import Runtime
+    from processors.spending.model_catalogue import PricedModels
 
 
 def detector_stages(
@@ -48,7 +48,7 @@ def _runtime(
     """Make one stage, with what makes vectors of its own: that is for one thread."""
     from collector.components import detector_class
     from processors.runtime import Runtime
-    from processors.usage import Biller
+    from processors.spending.usage import Biller
 
     service = settings.service
     classes = {name: detector_class(_kind(name)) for name in names}
@@ -68,7 +68,7 @@ def _runtime(
 
 def _embedder(settings: Settings, tasks: int) -> Embedder:
     from processors.embedding_similarity import EmbeddingSettings
-    from processors.static_embedder import StaticEmbedder
+    from processors.meaning.static_embedder import StaticEmbedder
 
     made = settings.processors.get(EMBEDDING) or EmbeddingSettings()
     return StaticEmbedder(EmbeddingSettings(cache_bytes=made.cache_bytes // tasks))

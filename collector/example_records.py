@@ -10,7 +10,7 @@ from healing.asking import question
 from healing.events import healing_id, outgoing
 from healing.gate import GateSettings, decide
 from healing.published_detections import PublishedDetection, read_detection
-from processors.publishing import Subject, detection_outgoing
+from processors.runs.publishing import Subject, detection_outgoing
 from schemas.detection import OPEN, Finding, Fix
 from schemas.healing import (
     APPLIED,

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from collector.bus.protocol import Bus, BusUnavailable, Record
 from config.problems import Path
 from config.settings import Settings
-from processors.judge_bookmarks import Stretch
-from processors.judge_config import JudgeConfig
+from processors.judging.bookmarks import Stretch
+from processors.judging.config import JudgeConfig
 from schemas.topics import AGENT_STEPS
 
 if TYPE_CHECKING:
     from collector.stage_threads import MakeStage
-    from processors.model_catalogue import PricedModels
+    from processors.spending.model_catalogue import PricedModels
 
 JUDGE = "llm_judge"
 READ_BACK_SECONDS, SILENCE_SECONDS = 10.0, 2.0
@@ -46,8 +46,8 @@ def unpriced_models(settings: Settings) -> Iterator[tuple[Path, str]]:
     config = settings.processors.get(JUDGE)
     if config is None or not config.enabled or not config.key():
         return
-    from processors.judge_prices import JudgePrices, UnpricedModelError
-    from processors.model_catalogue import PricedModels
+    from processors.judging.prices import JudgePrices, UnpricedModelError
+    from processors.spending.model_catalogue import PricedModels
     from schemas.step import Usage
 
     prices = JudgePrices(PricedModels(settings.models))
@@ -64,9 +64,9 @@ def judge_stages(
     """Give what makes the judge and the owner of its money; `memory_bytes` are for all of the judge's tasks."""
     if not config.key() or not _can_run():
         return
-    from processors.judge_budget import JudgeBudgetStage
-    from processors.judge_calls import MessagesApi
-    from processors.judge_prices import JudgePrices
+    from processors.judging.budget import JudgeBudgetStage
+    from processors.judging.calls import MessagesApi
+    from processors.judging.prices import JudgePrices
     from processors.llm_judge import LlmJudgeStage
 
     shared = config.model_copy(update={"concurrency": max(1, config.concurrency // tasks)})

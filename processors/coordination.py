@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import msgspec
 
-from processors.coordination_messages import Message, Sent, message_of, sent
-from processors.coordination_patterns import Pattern, found, unanswered
 from processors.detector import At, Detector, DetectorConfig
+from processors.meaning.coordination_messages import Message, Sent, message_of, sent
+from processors.meaning.coordination_patterns import Pattern, found, unanswered
 from schemas.canonical import content_hash
 from schemas.detection import OPEN, Finding
 from schemas.step import AGENT, HANDOFF, LLM, TOOL, Step

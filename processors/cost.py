@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 import msgspec
 from pydantic import Field
 
-from processors.budgets import RUN, WARN_SHARE, Budgets, Level, Overspend, level_of, overspend_finding
 from processors.detector import At, Detector, DetectorConfig
 from processors.growth_findings import growth_finding
-from processors.step_cost import believable_usage, cost_usd
+from processors.spending.budgets import RUN, WARN_SHARE, Budgets, Level, Overspend, level_of, overspend_finding
+from processors.spending.step_cost import believable_usage, cost_usd
 from processors.token_growth import Call, CallStream, Explained, take_call
 from schemas.detection import CLOSED, OPEN, Finding
 from schemas.step import AGENT, HANDOFF, LLM, MEMORY, RETRIEVAL, TOOL, SpanRef, Step

@@ -9,9 +9,9 @@ from typing import ClassVar
 import msgspec
 import xxhash
 
-from processors.content_words import content_words
-from processors.derailment_report import Course, report
 from processors.detector import At, Detector, DetectorConfig
+from processors.meaning.content_words import content_words
+from processors.meaning.derailment_report import Course, report
 from schemas.detection import Finding
 from schemas.step import AGENT, LLM, MEMORY, RETRIEVAL, TOOL, WORKFLOW, SpanRef, Step
 

@@ -48,7 +48,7 @@ class ModelCatalogue(Protocol):
 
 
 class Embedder(Protocol):
-    """What texts are about, as vectors of int8 numbers in bytes (`processors/vectors.py` compares them). Pure."""
+    """What texts are about, as vectors of int8 numbers (`processors/meaning/vectors.py` compares them). Pure."""
 
     def embed(self, text: str) -> bytes:
         """Give the vector of a whole text; empty where it has no words."""

@@ -16,17 +16,17 @@ import orjson
 
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Record, State
-from processors.judge_bookmarks import Bookmarks, Stretch
-from processors.judge_calls import MessagesApi
-from processors.judge_cases import BATCHED, CALLING, GRANTED, Case, Docket
-from processors.judge_config import JudgeConfig
-from processors.judge_hearings import Hearings
-from processors.judge_prices import JudgePrices
-from processors.judge_reading import UnreadableFindingError, escalated, told_again
-from processors.judge_sentences import Sentences
-from processors.judge_sitting import Sitting
-from processors.judge_threads import Calls
-from processors.judge_transcripts import Transcripts
+from processors.judging.bookmarks import Bookmarks, Stretch
+from processors.judging.calls import MessagesApi
+from processors.judging.cases import BATCHED, CALLING, GRANTED, Case, Docket
+from processors.judging.config import JudgeConfig
+from processors.judging.hearings import Hearings
+from processors.judging.prices import JudgePrices
+from processors.judging.reading import UnreadableFindingError, escalated, told_again
+from processors.judging.sentences import Sentences
+from processors.judging.sitting import Sitting
+from processors.judging.threads import Calls
+from processors.judging.transcripts import Transcripts
 from schemas.judge import UnknownJudgeSchema, decode_grant
 from schemas.metrics import STAGE_RECORDS
 from schemas.topics import AGENT_STEPS, DETECTIONS, ESCALATIONS, JUDGE_GRANTS

@@ -8,12 +8,12 @@ from typing import ClassVar
 import msgspec
 
 from processors.detector import At, Detector, DetectorConfig
-from processors.loop_actions import ACTIVE, NAME_CAP, Action, Mark, Sort, action_of, joined
-from processors.loop_blindness import Growth
-from processors.loop_cycles import Seen
-from processors.loop_episodes import TALK, TOOL, Episode
-from processors.loop_report import report
-from processors.loop_rows import Moment, Row, begin_row
+from processors.loops.actions import ACTIVE, NAME_CAP, Action, Mark, Sort, action_of, joined
+from processors.loops.blindness import Growth
+from processors.loops.cycles import Seen
+from processors.loops.episodes import TALK, TOOL, Episode
+from processors.loops.report import report
+from processors.loops.rows import Moment, Row, begin_row
 from schemas.detection import Finding
 from schemas.step import Step
 

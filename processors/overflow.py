@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from processors.context_refusals import refused_for_length
 from processors.detector import At, Detector, DetectorConfig
-from processors.step_cost import believable_usage
+from processors.spending.step_cost import believable_usage
 from schemas.detection import CLOSED, OPEN, Finding, Fix
 from schemas.keys import join_key
 from schemas.step import LLM, SpanRef, Step

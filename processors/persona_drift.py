@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from processors.detector import At, Detector, DetectorConfig
-from processors.loop_actions import fingerprint
+from processors.loops.actions import fingerprint
 from schemas.canonical import content_hash
 from schemas.detection import CLOSED, OPEN, Finding
 from schemas.step import LLM, SpanRef, Step

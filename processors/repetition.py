@@ -8,10 +8,10 @@ from typing import ClassVar
 import msgspec
 
 from processors.detector import At, Detector, DetectorConfig
-from processors.loop_actions import fingerprint
-from processors.repetition_acts import ACTIVE, Act, Sort, act_of
-from processors.repetition_report import report
-from processors.repetition_rows import Place, Row, begin_row
+from processors.loops.actions import fingerprint
+from processors.meaning.repetition_acts import ACTIVE, Act, Sort, act_of
+from processors.meaning.repetition_report import report
+from processors.meaning.repetition_rows import Place, Row, begin_row
 from schemas.detection import CLOSED, Finding
 from schemas.step import Step
 

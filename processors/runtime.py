@@ -13,14 +13,14 @@ import msgspec
 
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Outgoing, Record, State, StateChange
-from processors import keyed_state
 from processors.detector import AnyDetector
-from processors.fold import FoldCodec
-from processors.keyed_state import KeyedState
-from processors.publishing import Versions
-from processors.run_publisher import RunPublisher, attribute, close_all
-from processors.run_state import RunState
-from processors.run_window import Entry
+from processors.runs import keyed_state
+from processors.runs.fold import FoldCodec
+from processors.runs.keyed_state import KeyedState
+from processors.runs.publisher import RunPublisher, attribute, close_all
+from processors.runs.publishing import Versions
+from processors.runs.state import RunState
+from processors.runs.window import Entry
 from schemas.keys import join_key
 from schemas.metrics import DETECTOR_ERRORS, LATE_STEPS, STAGE_RECORDS
 from schemas.step import Step

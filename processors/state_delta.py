@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from processors.detector import At, Detector, DetectorConfig
-from processors.state_changes import HINTS_CAP, combined, disorder, explained_away, restored, words_in, wrong_in
-from processors.state_paths import kind_of, read_state
-from processors.state_relations import holds
-from processors.state_report import corruption_finding
-from processors.state_rules import Change, implausible
-from processors.state_streams import (
+from processors.states.changes import HINTS_CAP, combined, disorder, explained_away, restored, words_in, wrong_in
+from processors.states.paths import kind_of, read_state
+from processors.states.relations import holds
+from processors.states.report import corruption_finding
+from processors.states.rules import Change, implausible
+from processors.states.streams import (
     RELATION_HELD,
     Broken,
     StateItem,

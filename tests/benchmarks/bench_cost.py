@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from processors.budgets import Budgets
 from processors.cost import CostConfig, CostDetector
 from processors.detector import AnyDetector
-from processors.model_catalogue import PricedModels
 from processors.overflow import OverflowConfig, OverflowDetector
 from processors.retry_storm import RetryStormConfig, RetryStormDetector
+from processors.spending.budgets import Budgets
+from processors.spending.model_catalogue import PricedModels
+from processors.spending.usage import Biller
 from processors.tool_error import ToolErrorConfig, ToolErrorDetector
-from processors.usage import Biller
 from schemas.step import LLM, TOOL, Step, Usage
 
 from . import Figure

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from collector.bus.protocol import Batch, Record
 from collector.components import detector_class
 from processors.detector import AnyDetector
-from processors.model_catalogue import PricedModels
 from processors.runtime import Runtime
+from processors.spending.model_catalogue import PricedModels
 from schemas.step import LLM, Step
 from schemas.steps_codec import encode_steps
 from schemas.topics import AGENT_STEPS

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from random import Random
 
 from collector.components import detector_class, detector_names
-from processors.model_catalogue import PricedModels
-from processors.static_embedder import StaticEmbedder
+from processors.meaning.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 
 from . import Figure
 from .bench_loop import _step

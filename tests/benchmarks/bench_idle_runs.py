@@ -9,10 +9,10 @@ from pathlib import Path
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Consumer, Outgoing
 from collector.components import detector_class, detector_names
-from processors.keyed_state import STORE
-from processors.model_catalogue import PricedModels
+from processors.meaning.static_embedder import StaticEmbedder
+from processors.runs.keyed_state import STORE
 from processors.runtime import Runtime
-from processors.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 from schemas.topics import AGENT_STEPS
 
 from . import Figure

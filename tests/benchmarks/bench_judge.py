@@ -15,17 +15,17 @@ from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Batch, Outgoing, Record
 from collector.judging import read_back
 from collector.stages import StageThread
-from processors.judge_budget import JudgeBudgetStage
-from processors.judge_calls import ANSWERED, MessagesApi, Outcome
-from processors.judge_config import JudgeConfig
-from processors.judge_exhibit import exhibit_of
-from processors.judge_masking import Masking
-from processors.judge_prices import JudgePrices
-from processors.judge_prompts import request_of
-from processors.judge_rulings import SOURCE
+from processors.judging.budget import JudgeBudgetStage
+from processors.judging.calls import ANSWERED, MessagesApi, Outcome
+from processors.judging.config import JudgeConfig
+from processors.judging.exhibit import exhibit_of
+from processors.judging.masking import Masking
+from processors.judging.prices import JudgePrices
+from processors.judging.prompts import request_of
+from processors.judging.rulings import SOURCE
 from processors.llm_judge import LlmJudgeStage
-from processors.model_catalogue import PricedModels
-from processors.publishing import Subject, document_of, escalation_outgoing
+from processors.runs.publishing import Subject, document_of, escalation_outgoing
+from processors.spending.model_catalogue import PricedModels
 from schemas.detection import OPEN, Finding
 from schemas.step import TOOL, SpanRef, Step, Usage
 from schemas.steps_codec import encode_steps

@@ -8,7 +8,7 @@ import msgspec
 
 from processors.detector import At
 from processors.loop import LoopConfig, LoopDetector
-from processors.model_catalogue import PricedModels
+from processors.spending.model_catalogue import PricedModels
 from schemas.canonical import canonical, content_hash
 from schemas.step import LLM, TOOL, SpanRef, Step, ToolCall, Usage
 

@@ -18,9 +18,9 @@ from collector.components import detector_class, detector_names
 from collector.normalise.normaliser import Normaliser
 from collector.receivers.intake import Intake
 from collector.receivers.signals import TRACES
-from processors.model_catalogue import PricedModels
+from processors.meaning.static_embedder import StaticEmbedder
 from processors.runtime import Runtime
-from processors.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 from schemas.topics import AGENT_STEPS, OTLP_SPANS
 from sinks.clickhouse import ClickHouseSink
 from sinks.store import Store

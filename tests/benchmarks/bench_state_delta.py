@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from processors.model_catalogue import PricedModels
+from processors.spending.model_catalogue import PricedModels
 from processors.state_delta import StateConfig, StateDelta
 from schemas.canonical import canonical, state_hash
 from schemas.step import AGENT, TOOL, Step

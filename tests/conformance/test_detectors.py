@@ -17,8 +17,8 @@ from runtime_harness import Drive
 
 import processors
 from processors.detector import AnyDetector, Detector
-from processors.model_catalogue import PricedModels
-from processors.static_embedder import StaticEmbedder
+from processors.meaning.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 from schemas.detection import SEVERITIES
 from schemas.step import KINDS, Step
 

@@ -18,12 +18,12 @@ from healing.consumer import HealingConsumer
 from healing.gate import GateSettings
 from healing.policy_board import PolicyBoard
 from healing.router import HealingRouter
-from processors.budgets import Budgets
-from processors.model_catalogue import PricedModels
+from processors.meaning.static_embedder import StaticEmbedder
 from processors.runtime import Runtime
-from processors.spend import SpendStage
-from processors.static_embedder import StaticEmbedder
-from processors.usage import Biller
+from processors.spending.budgets import Budgets
+from processors.spending.model_catalogue import PricedModels
+from processors.spending.spend import SpendStage
+from processors.spending.usage import Biller
 from schemas.topics import DEAD_LETTERS, OTLP_LOGS, OTLP_METRICS, OTLP_SPANS
 from sinks.clickhouse import ClickHouseSink
 from sinks.store import Store

@@ -13,12 +13,12 @@ import orjson
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Batch, Consumer, Outgoing, Record, Stage
 from collector.judging import read_back
-from processors.judge_budget import JudgeBudgetStage
-from processors.judge_calls import MessagesApi
-from processors.judge_config import JudgeBudgets, JudgeConfig
-from processors.judge_prices import JudgePrices
+from processors.judging.budget import JudgeBudgetStage
+from processors.judging.calls import MessagesApi
+from processors.judging.config import JudgeBudgets, JudgeConfig
+from processors.judging.prices import JudgePrices
 from processors.llm_judge import LlmJudgeStage
-from processors.model_catalogue import PricedModels
+from processors.spending.model_catalogue import PricedModels
 from schemas.topics import DETECTIONS, ESCALATIONS, USAGE
 from schemas.usage import UsageRecord, decode_usage
 

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from collector.bus.protocol import Outgoing
-from processors.publishing import Subject, detection_id, detection_outgoing, escalation_outgoing
+from processors.runs.publishing import Subject, detection_id, detection_outgoing, escalation_outgoing
 from schemas.detection import OPEN, Finding
 from schemas.keys import join_key
 from schemas.step import LLM, TOOL, SpanRef, Step

@@ -14,11 +14,11 @@ from judged_runs import finding_of, grey_run, id_of, steps_of, subject_of, trace
 from messages_server import MessagesServer
 
 from collector.bus.protocol import Outgoing
-from processors.judge_answers import VoidAnswerError, opinion_of
-from processors.judge_exhibit import BYTES_PER_TOKEN, exhibit_of
-from processors.judge_masking import Masking
-from processors.judge_prompts import TOOL, request_of
-from processors.publishing import document_of
+from processors.judging.answers import VoidAnswerError, opinion_of
+from processors.judging.exhibit import BYTES_PER_TOKEN, exhibit_of
+from processors.judging.masking import Masking
+from processors.judging.prompts import TOOL, request_of
+from processors.runs.publishing import document_of
 from schemas.topics import DEAD_LETTERS, ESCALATIONS, JUDGE_BUDGET, JUDGE_GRANTS
 
 Court = Callable[..., Courtroom]

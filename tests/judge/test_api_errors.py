@@ -11,8 +11,16 @@ from courtroom import Courtroom
 from judged_runs import finding_of, grey_run, id_of, trace
 from messages_server import MessagesServer, Reply, Script, always, error, message, pieces, quote_of, verdict
 
-from processors.judge_calls import ANSWERED, FAILURES_TO_OPEN, OPEN_SECONDS, UNAVAILABLE, Breaker, MessagesApi, Outcome
-from processors.judge_config import JudgeBudgets
+from processors.judging.calls import (
+    ANSWERED,
+    FAILURES_TO_OPEN,
+    OPEN_SECONDS,
+    UNAVAILABLE,
+    Breaker,
+    MessagesApi,
+    Outcome,
+)
+from processors.judging.config import JudgeBudgets
 
 Court = Callable[..., Courtroom]
 RUN = trace(3)

@@ -15,8 +15,8 @@ from courtroom import Courtroom
 from judged_runs import finding_of, id_of, steps_of, steps_record, subject_of, trace
 from messages_server import MessagesServer, Reply, asked, outside, pieces, quote_of, verdict
 
-from processors.judge_masking import Masking
-from processors.publishing import detection_outgoing, escalation_outgoing
+from processors.judging.masking import Masking
+from processors.runs.publishing import detection_outgoing, escalation_outgoing
 
 Court = Callable[..., Courtroom]
 RUN = trace(5)

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from collector.bus.kafka import KafkaBus
 from collector.judging import judge_stages
 from collector.stages import STOPPED, StageThread
-from processors.judge_config import JudgeBudgets, JudgeConfig
-from processors.model_catalogue import PricedModels
+from processors.judging.config import JudgeBudgets, JudgeConfig
+from processors.spending.model_catalogue import PricedModels
 from schemas.judge import MICRO
 from schemas.topics import DETECTIONS
 

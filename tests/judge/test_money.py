@@ -14,8 +14,8 @@ from judged_runs import finding_of, grey_run, id_of, trace
 from memory_state import MemoryState
 from messages_server import MessagesServer, Reply, always, quote_of, verdict
 
-from processors.judge_config import JudgeBudgets
-from processors.judge_ledger import DAY_NS, HOUR_NS, UNSETTLED_NS, Ledger
+from processors.judging.config import JudgeBudgets
+from processors.judging.ledger import DAY_NS, HOUR_NS, UNSETTLED_NS, Ledger
 from schemas.judge import MICRO, RUN, TENANT_DAY, TENANT_HOUR, Reserve, Settle
 
 Court = Callable[..., Courtroom]

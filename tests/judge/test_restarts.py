@@ -10,7 +10,7 @@ from memory_state import MemoryState
 from messages_server import MessagesServer, pieces
 
 from collector.bus.protocol import Record
-from processors.judge_bookmarks import MARKS, Bookmarks, Stretch
+from processors.judging.bookmarks import MARKS, Bookmarks, Stretch
 from schemas.topics import AGENT_STEPS
 
 Court = Callable[..., Courtroom]

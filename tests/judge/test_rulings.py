@@ -10,7 +10,7 @@ from judged_runs import finding_of, grey_run, id_of, steps_of, steps_record, sub
 from messages_server import MessagesServer, always, quote_of, verdict
 
 from collector.bus.protocol import Outgoing
-from processors.publishing import detection_outgoing
+from processors.runs.publishing import detection_outgoing
 from schemas.channels import json_schema
 from schemas.detection import CLOSED, WITHDRAWN, Finding
 

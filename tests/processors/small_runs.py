@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from processors.detector import AnyDetector, At
-from processors.fold import FoldCodec
+from processors.runs.fold import FoldCodec
 from schemas.detection import Finding
 from schemas.step import LLM, TOOL, SpanRef, Step, ToolCall, Usage
 

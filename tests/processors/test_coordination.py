@@ -7,9 +7,9 @@ from small_runs import Scribe, ref, reports
 
 from processors.coordination import CoordinationConfig, CoordinationDetector
 from processors.detector import AnyDetector
-from processors.fold import FoldCodec
-from processors.model_catalogue import PricedModels
-from processors.static_embedder import StaticEmbedder
+from processors.meaning.static_embedder import StaticEmbedder
+from processors.runs.fold import FoldCodec
+from processors.spending.model_catalogue import PricedModels
 from schemas.step import AGENT, Step
 
 EMBEDDER = StaticEmbedder()

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from small_runs import Scribe, ref, reports
 
-from processors.budgets import Budgets
 from processors.cost import CostConfig, CostDetector, CostState
 from processors.detector import AnyDetector, At
-from processors.model_catalogue import PricedModels
+from processors.spending.budgets import Budgets
+from processors.spending.model_catalogue import PricedModels
 from schemas.detection import CLOSED, OPEN
 from schemas.step import Usage
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from small_runs import Scribe, ref
 
 from processors.derailment import DerailmentConfig, DerailmentDetector
-from processors.derailment_report import NEVER, SLOW, SUDDEN, Course, course_of
 from processors.detector import At
-from processors.model_catalogue import PricedModels
-from processors.static_embedder import StaticEmbedder
+from processors.meaning.derailment_report import NEVER, SLOW, SUDDEN, Course, course_of
+from processors.meaning.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 from schemas.detection import Finding
 from schemas.step import AGENT, SpanRef, Step
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from model2vec import StaticModel
 
 from processors.embedding_similarity import EmbeddingSettings
-from processors.passages import PASSAGE_PIECES, PASSAGES_CAP, passages
-from processors.static_embedder import StaticEmbedder
-from processors.static_table import FOLDER, StaticTable
-from processors.vectors import DIMENSIONS, blended, likeness, likenesses
+from processors.meaning.passages import PASSAGE_PIECES, PASSAGES_CAP, passages
+from processors.meaning.static_embedder import StaticEmbedder
+from processors.meaning.static_table import FOLDER, StaticTable
+from processors.meaning.vectors import DIMENSIONS, blended, likeness, likenesses
 from schemas.metrics import EMBEDDED_TEXTS
 
 TABLE = StaticTable()
@@ -120,7 +120,7 @@ def test_a_table_of_other_numbers_is_refused_in_words(tmp_path) -> None:  # type
 
 def test_neither_torch_nor_a_tokenizer_is_loaded_for_it() -> None:
     code = (
-        "import sys; from processors.static_embedder import StaticEmbedder; StaticEmbedder().embed('now');"
+        "import sys; from processors.meaning.static_embedder import StaticEmbedder; StaticEmbedder().embed('now');"
         "assert not {'torch', 'model2vec', 'tokenizers', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,7 @@ import pytest
 
 from processors.detector import At
 from processors.loop import AGENTS_CAP, LoopConfig, LoopDetector, LoopState
-from processors.model_catalogue import PricedModels
+from processors.spending.model_catalogue import PricedModels
 from schemas.canonical import canonical, content_hash, state_hash
 from schemas.detection import CLOSED, OPEN, Finding
 from schemas.step import AGENT, LLM, RETRIEVAL, TOOL, SpanRef, Step, ToolAnswer, ToolCall, Usage

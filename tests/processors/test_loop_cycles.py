@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.loop_cycles import PERIODS, TELLING_REPETITION, Seen, begin_cycles
+from processors.loops.cycles import PERIODS, TELLING_REPETITION, Seen, begin_cycles
 
 
 def seen(index: int, near: int, idle_ms: int = 0) -> Seen:

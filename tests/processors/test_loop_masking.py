@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.loop_arguments import read_arguments
-from processors.loop_masking import looks_random, masked
-from processors.loop_wording import brings_nothing, is_same_form, pack, related
+from processors.loops.arguments import read_arguments
+from processors.loops.masking import looks_random, masked
+from processors.loops.wording import brings_nothing, is_same_form, pack, related
 from schemas.canonical import canonical
 
 

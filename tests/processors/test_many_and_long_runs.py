@@ -7,10 +7,10 @@ from memory_state import MemoryState
 
 from collector.bus.protocol import Batch, Record
 from collector.components import detector_class, detector_names
-from processors.keyed_state import EXPANSION, IN_MEMORY_BYTES, STORE, WINDOWS
-from processors.model_catalogue import PricedModels
+from processors.meaning.static_embedder import StaticEmbedder
+from processors.runs.keyed_state import EXPANSION, IN_MEMORY_BYTES, STORE, WINDOWS
 from processors.runtime import Runtime
-from processors.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 from schemas.metrics import CACHE_BYTES, CACHE_EVICTED
 from schemas.step import TOOL, Step
 from schemas.steps_codec import encode_steps

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from processors import model_catalogue
-from processors.model_catalogue import PricedModels
-from processors.model_names import bare_names, references
-from processors.unit_prices import prices_of
+from processors.spending import model_catalogue
+from processors.spending.model_catalogue import PricedModels
+from processors.spending.model_names import bare_names, references
+from processors.spending.unit_prices import prices_of
 from schemas.step import Usage
 
 AT_NS = 1_790_000_000_000_000_000
@@ -131,7 +131,8 @@ def test_no_name_breaks_the_lookup(model: str, provider: str) -> None:
 
 
 def test_the_price_list_is_not_loaded_before_a_model_is_asked_for() -> None:
-    code = "import sys, processors.model_catalogue as m; m.PricedModels(); sys.exit('genai_prices' in sys.modules)"
+    made = "from processors.spending.model_catalogue import PricedModels; PricedModels()"
+    code = f"import sys; {made}; sys.exit('genai_prices' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

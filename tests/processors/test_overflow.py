@@ -10,8 +10,8 @@ from small_runs import Scribe, ref, reports
 
 from processors.context_refusals import refused_for_length
 from processors.detector import AnyDetector
-from processors.model_catalogue import PricedModels
 from processors.overflow import OverflowConfig, OverflowDetector
+from processors.spending.model_catalogue import PricedModels
 from schemas.detection import CLOSED, OPEN
 from schemas.step import AGENT, Usage
 

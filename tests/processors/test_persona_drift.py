@@ -6,9 +6,9 @@ import pytest
 from small_runs import Scribe, ref, reports
 
 from processors.detector import AnyDetector
-from processors.model_catalogue import PricedModels
+from processors.meaning.static_embedder import StaticEmbedder
 from processors.persona_drift import PersonaDriftConfig, PersonaDriftDetector
-from processors.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 from schemas.detection import CLOSED, OPEN
 
 EMBEDDER = StaticEmbedder()

@@ -8,9 +8,9 @@ import pytest
 from small_runs import Scribe, ref, reports
 
 from processors.detector import AnyDetector
-from processors.model_catalogue import PricedModels
+from processors.meaning.static_embedder import StaticEmbedder
 from processors.repetition import RepetitionConfig, RepetitionDetector
-from processors.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 from schemas.canonical import canonical, content_hash
 from schemas.detection import CLOSED, OPEN
 from schemas.step import AGENT

@@ -6,8 +6,8 @@ import pytest
 from small_runs import Scribe, ref, reports
 
 from processors.detector import AnyDetector
-from processors.model_catalogue import PricedModels
 from processors.retry_storm import RetryStormConfig, RetryStormDetector
+from processors.spending.model_catalogue import PricedModels
 from schemas.detection import CLOSED, OPEN
 
 DOWN = "HTTP 503 Service Unavailable"

@@ -11,11 +11,11 @@ from memory_state import MemoryState
 from collector.bus.protocol import Batch, Record, StateChange
 from collector.components import detector_class, detector_names
 from processors.detector import AnyDetector
-from processors.keyed_state import STORE, WINDOWS
-from processors.model_catalogue import PricedModels
-from processors.run_window import SNAPSHOT_EVERY
+from processors.meaning.static_embedder import StaticEmbedder
+from processors.runs.keyed_state import STORE, WINDOWS
+from processors.runs.window import SNAPSHOT_EVERY
 from processors.runtime import Runtime
-from processors.static_embedder import StaticEmbedder
+from processors.spending.model_catalogue import PricedModels
 from schemas.step import TOOL, Step
 from schemas.steps_codec import encode_steps
 from schemas.topics import AGENT_STEPS

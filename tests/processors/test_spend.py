@@ -8,8 +8,8 @@ import msgspec
 import orjson
 
 from collector.bus.protocol import Batch, Record, StateChange
-from processors.budgets import Budgets
-from processors.spend import HOUR_NS, SpendStage
+from processors.spending.budgets import Budgets
+from processors.spending.spend import HOUR_NS, SpendStage
 from schemas.topics import DEAD_LETTERS, DETECTIONS, USAGE
 from schemas.usage import UsageRecord, encode_usage, taken_back
 

@@ -8,7 +8,7 @@ import pytest
 
 from processors.detector import At
 from processors.state_delta import StateConfig, StateDelta
-from processors.state_streams import States
+from processors.states.streams import States
 from schemas.canonical import canonical, state_hash
 from schemas.detection import Finding
 from schemas.step import AGENT, TOOL, SpanRef, Step

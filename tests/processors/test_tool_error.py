@@ -9,7 +9,7 @@ from small_runs import Scribe, ref, reports
 
 from processors import error_causes as causes
 from processors.detector import AnyDetector
-from processors.model_catalogue import PricedModels
+from processors.spending.model_catalogue import PricedModels
 from processors.tool_error import ToolErrorConfig, ToolErrorDetector
 from schemas.detection import CLOSED, OPEN
 from schemas.step import RETRIEVAL

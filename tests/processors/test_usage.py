@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_runs import Scribe
 
-from processors.model_catalogue import PricedModels
-from processors.usage import Biller
+from processors.spending.model_catalogue import PricedModels
+from processors.spending.usage import Biller
 from schemas.step import Step, Usage
 from schemas.usage import UnknownUsageSchema, UsageRecord, decode_usage, encode_usage
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 import schemas
-from processors.publishing import Subject, document_of
+from processors.runs.publishing import Subject, document_of
 from schemas.detection import Finding, Fix
 from schemas.healing import (
     Approval,

@@ -1,0 +1,1 @@
+"""Prices, and what calls add up to."""
