@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from collector.admission import Admission, resident_bytes
 from collector.detector_stages import detector_stages
 from collector.judging import JUDGE, judge_stages
+from collector.looking import second_look_stages, takes_second_looks
 from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
 from collector.opened_bus import open_bus
 from collector.processor_groups import DETECTORS, EMBEDDING
@@ -21,6 +22,8 @@ from collector.stores import embeds_store, layout, open_store, store_dsn
 from collector.webhooks import is_webhook, make_webhook
 from config.settings import MIB, Settings
 from healing.policy_board import PolicyBoard
+from processors.judging.reading import JUDGE as JUDGE_NEXT
+from processors.judging.reading import TAKEN
 from schemas.topics import OTLP_SPANS
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from collector.receivers.otlp import OtlpReceiver
     from collector.stage_threads import MakeStage
     from processors.spending.budgets import Budgets
+    from processors.spending.model_catalogue import PricedModels
     from sinks.clickhouse_http import ClickHouseHttp
     from sinks.store import Store
     from sinks.store_watch import StoreWatch
@@ -44,6 +48,7 @@ DRAIN_ORDER = (
     "healing",
     "policy_endpoint",
     "sinks/clickhouse",
+    "second_look",
     "llm_judge",
     "judge_budget",
 )
@@ -151,9 +156,18 @@ class Assembly:
         budgets = self._budgets()
         if budgets is not None:
             yield SpendStage.group, partial(SpendStage, budgets, self.bus.now_ns)
+        yield from self._upper_tiers(models)
+
+    def _upper_tiers(self, models: PricedModels) -> Iterator[tuple[str, MakeStage]]:
+        """Make what looks at grey findings; steps that these may name are kept by each of the two."""
+        looks = takes_second_looks(self._settings)
+        memory_bytes = self._memory.judge // 2 if looks else self._memory.judge
+        if looks and self._runs_processor(EMBEDDING):
+            yield from second_look_stages(self._settings, self.bus, memory_bytes, self._tasks)
         if self._runs_processor(JUDGE):
             config = self._settings.processors[JUDGE]
-            yield from judge_stages(config, models, self.bus, self._memory.judge, self._tasks)
+            taken = (JUDGE_NEXT,) if looks else TAKEN
+            yield from judge_stages(config, models, self.bus, memory_bytes, self._tasks, taken)
 
     def _runs_processor(self, name: str) -> bool:
         return name in self._enabled("processors") and self._roles.runs(PROCESSORS, name)

@@ -165,7 +165,7 @@ def _own_headers(channel: Channel) -> dict[str, str]:
             "stage": "Who could not handle it.",
         }
     if channel.topic == "escalations":
-        return {"next_tier": "Who is to look at it."}
+        return {"next_tier": "Who is to look: embedding (a second look, or without one the judge), judge, human."}
     return {"content-hash": "xxh3 of tenant and value, by which repeats are known."} if channel.reference else {}
 
 

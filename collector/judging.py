@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from importlib.util import find_spec
@@ -14,6 +14,7 @@ from config.problems import Path
 from config.settings import Settings
 from processors.judging.bookmarks import Stretch
 from processors.judging.config import JudgeConfig
+from processors.judging.reading import TAKEN
 from schemas.topics import AGENT_STEPS
 
 if TYPE_CHECKING:
@@ -59,9 +60,17 @@ def unpriced_models(settings: Settings) -> Iterator[tuple[Path, str]]:
 
 
 def judge_stages(
-    config: JudgeConfig, models: PricedModels, bus: Bus, memory_bytes: int, tasks: int
+    config: JudgeConfig,
+    models: PricedModels,
+    bus: Bus,
+    memory_bytes: int,
+    tasks: int,
+    taken: Collection[bytes] = TAKEN,
 ) -> Iterator[tuple[str, MakeStage]]:
-    """Give what makes the judge and the owner of its money; `memory_bytes` are for all of the judge's tasks."""
+    """Give what makes the judge and the owner of its money; `memory_bytes` are for all of the judge's tasks.
+
+    `taken`: the `next_tier` of the escalations that it takes.
+    """
     if not config.key() or not _can_run():
         return
     from processors.judging.budget import JudgeBudgetStage
@@ -72,7 +81,8 @@ def judge_stages(
     shared = config.model_copy(update={"concurrency": max(1, config.concurrency // tasks)})
     api, prices = MessagesApi(config), JudgePrices(models)
     read = partial(read_back, bus)
-    yield LlmJudgeStage.group, partial(LlmJudgeStage, shared, prices, api, bus.now_ns, memory_bytes // tasks, read)
+    make = partial(LlmJudgeStage, shared, prices, api, bus.now_ns, memory_bytes // tasks, read, taken)
+    yield LlmJudgeStage.group, make
     yield JudgeBudgetStage.group, partial(JudgeBudgetStage, config.budgets)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -9,9 +11,13 @@ class EmbeddingSettings(BaseModel):
     """Vectors of texts by a packaged table, for repetition and the other detectors of meaning.
 
     Off unless asked for: they double what a span costs, and their thresholds are not yet proven on data of others.
+    `second_look`: grey findings that rest on such vectors are looked at again by the full model, that in the folder
+    `model` or the one of the extra `transformers`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = False
     cache_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
+    second_look: bool = False
+    model: Path | None = None

@@ -8,7 +8,7 @@ call under way was killed in between: its money counts as spent, and it is asked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,8 @@ from processors.judging.cases import BATCHED, CALLING, GRANTED, Case, Docket
 from processors.judging.config import JudgeConfig
 from processors.judging.hearings import Hearings
 from processors.judging.prices import JudgePrices
-from processors.judging.reading import UnreadableFindingError, escalated, told_again
+from processors.judging.reading import TAKEN, UnreadableFindingError, escalated, told_again
+from processors.judging.rulings import SOURCE
 from processors.judging.sentences import Sentences
 from processors.judging.sitting import Sitting
 from processors.judging.threads import Calls
@@ -39,6 +40,7 @@ class LlmJudgeStage:
     """A stage over `escalations`. What it decides on stands in its state; calls under way and transcripts do not.
 
     `memory_bytes`: what it may keep of steps that it may be asked about; `read_back` reads them again after a restart.
+    `taken`: the `next_tier` of the escalations that it takes.
     """
 
     group = "llm_judge"
@@ -52,8 +54,10 @@ class LlmJudgeStage:
         clock_ns: Callable[[], int],
         memory_bytes: int,
         read_back: Callable[[Stretch], Iterable[Record]],
+        taken: Collection[bytes] = TAKEN,
     ) -> None:
         self._config = config
+        self._taken = taken
         self._calls = Calls(api, config.batch_poll_seconds)
         self._docket = Docket()
         self._transcripts = Transcripts(memory_bytes)
@@ -107,9 +111,9 @@ class LlmJudgeStage:
             return
         try:
             if record.topic == ESCALATIONS:
-                self._open(escalated(record), record.append_ns, sitting)
+                self._open(escalated(record, self._taken), record.append_ns, sitting)
             elif record.topic == DETECTIONS:
-                self._follow(told_again(record), sitting)
+                self._follow(told_again(record, SOURCE), sitting)
             else:
                 self._hearings.granted(decode_grant(record.value), sitting)
         except (UnreadableFindingError, UnknownJudgeSchema, msgspec.DecodeError) as error:

@@ -137,6 +137,16 @@ DETECTION_SECONDS = Histogram(
     "tracemend_detection_seconds", "From a record's append to the detection it led to", ["detector"]
 )
 
+# --- the second look ---
+SECOND_LOOKS = CollectorCounter(
+    "tracemend_second_looks", "What became of grey findings the full model was asked about", ["outcome", "reason"]
+)
+SECOND_LOOK_TEXTS = CollectorCounter("tracemend_second_look_texts", "Texts the full model made vectors of")
+SECOND_LOOK_FAILURES = CollectorCounter(
+    "tracemend_second_look_failures", "Times the full model did not answer", ["error"]
+)
+SECOND_LOOKS_OPEN = Gauge("tracemend_second_looks_open", "Grey findings that wait for the full model")
+
 # --- the LLM judge ---
 JUDGE_CASES = Gauge("tracemend_judge_cases", "Grey findings that wait for a verdict")
 JUDGE_CALLS = CollectorCounter("tracemend_judge_calls", "Calls of the judge's models", ["model", "outcome"])

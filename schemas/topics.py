@@ -64,6 +64,7 @@ GROUPS = (
     "normaliser",
     "processors",
     "spend",
+    "second_look",
     "llm_judge",
     "judge_budget",
     "healing_router",

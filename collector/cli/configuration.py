@@ -9,6 +9,7 @@ from pathlib import Path
 from collector.components import registry
 from collector.exposure import exposed_doors
 from collector.judging import unpriced_models
+from collector.looking import wrong_models
 from collector.processor_groups import wrong_groups
 from collector.stores import wrong_stores
 from collector.webhooks import webhook_problems
@@ -21,7 +22,7 @@ from config.validation import validate
 def load_settings(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None) -> Settings:
     """Load settings; raises ConfigError with every problem."""
     extra = [f"service::data_dir={data_dir}"] if data_dir is not None else []
-    checks = (exposed_doors, wrong_stores, unpriced_models, webhook_problems, wrong_groups)
+    checks = (exposed_doors, wrong_stores, unpriced_models, webhook_problems, wrong_groups, wrong_models)
     return validate(gather(config, [*set_, *extra]), registry(), *checks)
 
 

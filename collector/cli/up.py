@@ -18,6 +18,7 @@ from collector.bus.protocol import BusUnavailable, Consumer
 from collector.cli.configuration import load_settings
 from collector.cli.live_view import LiveView
 from collector.judging import why_off
+from collector.looking import why_not
 from collector.pipeline import Pipeline
 from collector.process_memory import use_few_arenas
 from collector.process_plan import SUPERVISOR, parts
@@ -49,7 +50,7 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
     except BusUnavailable as error:
         console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
-    if off := why_off(settings):
+    for off in filter(None, (why_not(settings), why_off(settings))):
         _say(console, off)
     return asyncio.run(_run(pipeline, console))
 

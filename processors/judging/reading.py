@@ -1,17 +1,19 @@
-"""Reads what comes to the judge: escalated findings, and detections as their detectors tell them again."""
+"""Reads what comes to the upper tiers: escalated findings, and detections as those below tell them again."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 import orjson
 
 from collector.bus.protocol import Record
-from processors.judging.rulings import SOURCE
 
-TAKEN = frozenset((b"embedding", b"judge"))
-"""`next_tier` of escalations that are judged. No stage takes findings at the third tier, so those come here too."""
+SECOND_LOOK, JUDGE = b"embedding", b"judge"
+"""`next_tier` of escalations: to the third tier's second look, or to the judge."""
+TAKEN = frozenset((SECOND_LOOK, JUDGE))
+"""What is judged where nothing takes a second look: then those for the third tier come here too."""
 
 
 class UnreadableFindingError(ValueError):
@@ -36,9 +38,9 @@ class _Told(msgspec.Struct, frozen=True):
     cost_usd: float
 
 
-def escalated(record: Record) -> dict[str, Any] | None:
-    """Read an escalation; None where it is not for the judge. Raises UnreadableFindingError."""
-    if record.headers.get("next_tier", b"judge") not in TAKEN:
+def escalated(record: Record, taken: Collection[bytes]) -> dict[str, Any] | None:
+    """Read an escalation; None where its next tier is none of those taken. Raises UnreadableFindingError."""
+    if record.headers.get("next_tier", JUDGE) not in taken:
         return None
     try:
         version, document = msgspec.msgpack.decode(record.value, type=tuple[int, dict[str, Any]])
@@ -49,9 +51,9 @@ def escalated(record: Record) -> dict[str, Any] | None:
     return _checked(document)
 
 
-def told_again(record: Record) -> dict[str, Any] | None:
-    """Read a detection that a detector published; None for the judge's own, and for what cannot be read."""
-    if record.headers.get("ce_source") == SOURCE:
+def told_again(record: Record, own: bytes) -> dict[str, Any] | None:
+    """Read a detection that another part published; None for those of the source `own`, and what cannot be read."""
+    if record.headers.get("ce_source") == own:
         return None
     try:
         return _checked(orjson.loads(record.value))

@@ -81,14 +81,14 @@ def under(ruling: Ruling, document: dict[str, Any], version: int, now_ns: int) -
     return judged
 
 
-def detection_record(document: dict[str, Any]) -> Outgoing:
-    """Build the `detections` record of a judged detection."""
+def detection_record(document: dict[str, Any], source: bytes = SOURCE) -> Outgoing:
+    """Build the `detections` record of a detection that an upper tier tells again."""
     headers = {
         TENANT_HEADER: document["tenant"].encode(),
         CONTENT_TYPE_HEADER: b"application/json",
         "ce_specversion": b"1.0",
         "ce_type": DETECTION_SCHEMA.encode(),
-        "ce_source": SOURCE,
+        "ce_source": source,
         "ce_id": f"{document['id']}.{document['version']}".encode(),
         "ce_time": document["detected_at"].encode(),
     }
@@ -96,9 +96,9 @@ def detection_record(document: dict[str, Any]) -> Outgoing:
     return Outgoing(DETECTIONS, join_key(document["tenant"], document["run_id"]), orjson.dumps(document), headers)
 
 
-def for_people(document: dict[str, Any]) -> Outgoing:
-    """Build the `escalations` record of a detection that stays grey: a person is the next tier."""
-    headers = {TENANT_HEADER: document["tenant"].encode(), "next_tier": b"human"}
+def escalation_record(document: dict[str, Any], next_tier: bytes) -> Outgoing:
+    """Build the `escalations` record of a detection that stays grey."""
+    headers = {TENANT_HEADER: document["tenant"].encode(), "next_tier": next_tier}
     value = msgspec.msgpack.encode([1, document])
     return Outgoing(ESCALATIONS, join_key(document["tenant"], document["run_id"]), value, headers)
 

@@ -14,7 +14,7 @@ from processors.judging.rulings import (
     UNSURE,
     Ruling,
     detection_record,
-    for_people,
+    escalation_record,
     is_live,
     ruling_of,
     under,
@@ -58,7 +58,7 @@ class Sentences:
             self._docket.rule(case.key, None, now_ns)
             return ()
         published = self._publish(case.key, ruling, document, now_ns)
-        return [published, for_people(document)] if ruling.ruling == UNSURE else [published]
+        return [published, escalation_record(document, b"human")] if ruling.ruling == UNSURE else [published]
 
     def uphold(self, key: str, document: dict[str, Any], state: State, now_ns: int) -> Sequence[Outgoing]:
         """Lay the ruling on a detection, if there is one, over what its detector tells now."""

@@ -1,8 +1,9 @@
 """The last steps of each run, as they stand on `agent_steps`: in memory only, bounded, not decoded until asked for.
 
-The judge reads them here and not in the store, which may lag, be away or belong to another machine. Kept as records,
-a step costs one dict entry; of the runs that nobody asks about nothing is ever decoded. What is asked about is copied
-into the judge's own state at once; the rest is read from the log again after a restart (`judge_bookmarks.py`).
+The judge and the second look read them here and not in the store, which may lag, be away or belong to another machine.
+Kept as records, a step costs one dict entry; of the runs that nobody asks about nothing is ever decoded. What the judge
+is asked about is copied into its own state at once; the rest is read from the log again after a restart
+(`bookmarks.py`).
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ class Transcript:
 
 
 class Transcripts:
-    """All runs' records, least recently seen out first."""
+    """All runs' records, least recently seen out first. `cache` names them in the metrics."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, cache: str = NAME) -> None:
         self._most_bytes = most_bytes
+        self._cache = cache
         self._runs: OrderedDict[str, Transcript] = OrderedDict()
         self._bytes = 0
 
@@ -69,8 +71,8 @@ class Transcripts:
             self._bytes -= run.bytes
             evicted += 1
         if evicted:
-            CACHE_EVICTED.labels(cache=NAME, reason="bytes").inc(evicted)
-        CACHE_BYTES.labels(cache=NAME).set(self._bytes)
+            CACHE_EVICTED.labels(cache=self._cache, reason="bytes").inc(evicted)
+        CACHE_BYTES.labels(cache=self._cache).set(self._bytes)
 
     def steps(self, key: str) -> list[Step]:
         """Give what is known of a run, in order, each step as it was last published; `key` is the record key."""

@@ -79,7 +79,7 @@ class RunPublisher:
             agent,
         )
         outputs = [detection_outgoing(subject, finding, version, detected_ns, replaces)]
-        if is_grey(finding):
+        if is_grey(finding, is_new=known is None):
             outputs.append(escalation_outgoing(subject, finding, version, detected_ns))
         if known is None:
             DETECTION_SECONDS.labels(detector=subject.processor).observe(max(0, detected_ns - run.last_seen_ns) / 1e9)

@@ -17,7 +17,9 @@ from schemas.metrics import DETECTIONS_PUBLISHED, ESCALATED
 from schemas.timestamps import rfc3339
 from schemas.topics import CONTENT_TYPE_HEADER, DETECTIONS, ESCALATIONS, TENANT_HEADER
 
-NEXT_TIER = {1: b"embedding", 2: b"embedding", 3: b"judge", 4: b"human"}
+NEXT_TIER = {1: b"embedding", 2: b"embedding", 3: b"embedding", 4: b"human"}
+"""Who is to look at a grey finding, by its tier. What tier three says has been found by a table: its second look, where
+there is one, is its full model's. Where there is none the judge takes these as well."""
 UNNAMED_AGENT = "The agent"
 
 
@@ -89,9 +91,10 @@ def escalation_outgoing(subject: Subject, finding: Finding, version: int, detect
     return Outgoing(ESCALATIONS, join_key(subject.tenant, subject.run_id), value, headers)
 
 
-def is_grey(finding: Finding) -> bool:
-    """Say whether the next tier should look at a finding."""
-    return finding.status not in (WITHDRAWN, CLOSED) and GREY_ZONE[0] <= finding.confidence < GREY_ZONE[1]
+def is_grey(finding: Finding, is_new: bool = False) -> bool:
+    """Say whether the next tier should look at a finding; what is over has been looked at, unless it is new."""
+    settled = finding.status == WITHDRAWN or (finding.status == CLOSED and not is_new)
+    return not settled and GREY_ZONE[0] <= finding.confidence < GREY_ZONE[1]
 
 
 def document_of(

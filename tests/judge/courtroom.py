@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from stage_member import StageMember
 
 from collector.bus.embedded import EmbeddedBus
-from collector.bus.protocol import Batch, Consumer, Outgoing, Record, Stage
+from collector.bus.protocol import Batch, Outgoing, Record
 from collector.judging import read_back
 from processors.judging.budget import JudgeBudgetStage
 from processors.judging.calls import MessagesApi
@@ -25,30 +26,6 @@ from schemas.usage import UsageRecord, decode_usage
 PATIENCE_SECONDS = 60.0
 
 
-class Member:
-    """One stage and its consumer; `restart` is what a killed process does."""
-
-    def __init__(self, bus: EmbeddedBus, make: Callable[[], Stage]) -> None:
-        self._bus, self._make = bus, make
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget everything that is not committed."""
-        self.stage = self._make()
-        self.consumer: Consumer = self._bus.consumer(self.stage.group, self.stage.topics)
-        self.stage.restore(self.consumer.state)
-
-    def handle(self) -> Callable[[], None]:
-        """Handle what is there; gives what commits it."""
-        batch = self.consumer.poll(timeout_seconds=0.0)
-        handled = self.stage.handle(batch, self.consumer.state)
-        return lambda: self.consumer.commit(handled.outputs, handled.changes)
-
-    def step(self) -> None:
-        """Handle and commit."""
-        self.handle()()
-
-
 class Courtroom:
     """The judge, the owner, and what is on the bus."""
 
@@ -59,8 +36,8 @@ class Courtroom:
         self.bus = EmbeddedBus(folder / "bus", fsync=False)
         prices = JudgePrices(PricedModels())
         self.pauses: list[float] = []
-        self.judge = Member(self.bus, lambda: self._judge(prices))
-        self.owner = Member(self.bus, lambda: JudgeBudgetStage(budgets))
+        self.judge = StageMember(self.bus, lambda: self._judge(prices))
+        self.owner = StageMember(self.bus, lambda: JudgeBudgetStage(budgets))
         self._watch = self.bus.reader([DETECTIONS, ESCALATIONS, USAGE])
         for topic in (DETECTIONS, ESCALATIONS, USAGE):
             self._watch.seek(topic, 0, 0)
