@@ -15,7 +15,7 @@ import sys
 
 from collector.assembly import Assembly
 from collector.process_link import DRAIN, Ask, Assignment, Link, Report
-from collector.process_memory import collect_rarely, give_back_what_is_free, use_few_arenas
+from collector.process_memory import collect_rarely, give_back_what_is_free, set_allocator
 from collector.program_metrics import own_families
 from collector.roles import Roles
 from collector.shutdown import Deadline
@@ -132,7 +132,7 @@ def main() -> None:
     """Live as a child: `python -m collector.child NAME DESCRIPTOR`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    use_few_arenas()
+    set_allocator()
     status = asyncio.run(_live(int(sys.argv[2])))
     sys.stdout.flush()
     sys.stderr.flush()

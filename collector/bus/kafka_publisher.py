@@ -12,19 +12,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from itertools import count
 
 from aiokafka import AIOKafkaProducer
 
-from collector.bus.kafka_connection import COMPRESSION, KafkaConnection
-from collector.bus.kafka_errors import is_too_large, sorted_error, too_large
+from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_errors import is_too_large, too_large
+from collector.bus.kafka_lanes import Lanes, Parcel
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_records import size_of, to_send
 from collector.bus.kafka_transactions import let_go
 from collector.bus.protocol import BusUnavailable, Outgoing
 
-BATCH_BYTES = 1024 * 1024
-LINGER_MS = 2
+LINGER_SECONDS = 0.002
 """How long a first record waits for others, so that one request to a broker serves several of ours."""
 SLOW_SECONDS = 5.0
 """How long a record may go unacknowledged before others are refused."""
@@ -51,6 +52,7 @@ class Publisher:
         self._limit = limit
         self._largest = largest
         self._producer: AIOKafkaProducer | None = None
+        self._lanes: Lanes | None = None
         self._guard = threading.Lock()
         self._queue: deque[Waiting] = deque()
         self._woken = False
@@ -62,15 +64,10 @@ class Publisher:
     async def start(self) -> None:
         """Connect."""
         self._producer = AIOKafkaProducer(
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=LINGER_MS,
-            compression_type=COMPRESSION,
-            max_batch_size=min(BATCH_BYTES, self._largest),
-            max_request_size=self._largest,
-            **self._connection.options(),
+            enable_idempotence=True, acks="all", max_request_size=self._largest, **self._connection.options()
         )
         await self._producer.start()
+        self._lanes = Lanes(self._producer, self._largest)
 
     @property
     def trouble(self) -> str:
@@ -96,7 +93,7 @@ class Publisher:
             self._queue.append((records, done))
             wake, self._woken = not self._woken, True
         if wake:
-            self._loop.loop.call_soon_threadsafe(self._take)
+            self._loop.loop.call_soon_threadsafe(self._wait_a_little)
         return done
 
     async def close(self) -> None:
@@ -107,6 +104,10 @@ class Publisher:
         if self._producer is not None:
             await let_go(self._producer)
 
+    def _wait_a_little(self) -> None:
+        """Take records once others had time to come: one batch then serves several, and one waking of this thread."""
+        self._loop.loop.call_later(LINGER_SECONDS, self._take)
+
     def _take(self) -> None:
         with self._guard:
             self._woken = False
@@ -115,42 +116,43 @@ class Publisher:
         for records, done in taken:
             # From here on it cannot be cancelled: what nobody waits for any more is not written.
             if done.set_running_or_notify_cancel():
-                task = self._loop.loop.create_task(self._publish(records))
-                task.add_done_callback(lambda task, done=done: _tell(task, done))  # type: ignore[misc]  # bound early
+                self._send(records, done)
 
-    async def _publish(self, records: Sequence[Outgoing]) -> None:
+    def _send(self, records: Sequence[Outgoing], done: Future[None]) -> None:
+        refusal = self._refusal(records)
+        if refusal is not None or self._lanes is None or not records:
+            _tell(done, refusal)
+            return
         number = next(self._numbers)
         self._under_way[number] = time.monotonic()
-        try:
-            await self._deliver(records)
-        finally:
-            del self._under_way[number]
-
-    async def _deliver(self, records: Sequence[Outgoing]) -> None:
-        if self._producer is None:
-            raise BusUnavailable("the bus is closing")
-        for record in records:
-            if size_of(record) > self._limit(record.topic):
-                raise too_large(record.topic, len(record.value), self._limit(record.topic))
-        sent = []
+        parcel = Parcel(len(records), done, partial(self._under_way.__delitem__, number))
         for record in records:
             where = self._connection.on_broker(record.topic)
-            size = len(record.value)
-            self._sizes[record.topic] = self._sizes.get(record.topic, size) * (1 - NEW_SHARE) + size * NEW_SHARE
-            sent.append(await self._producer.send(*to_send(record, where, self._partitions(record.topic))))
-        for record, future in zip(records, sent, strict=True):
-            try:
-                await future
-            except Exception as error:
-                if is_too_large(error):
-                    raise too_large(record.topic, len(record.value), self._limit(record.topic)) from error
-                raise
+            self._measure(record)
+            self._lanes.add(
+                to_send(record, where, self._partitions(record.topic)), partial(self._arrived, parcel, record)
+            )
+
+    def _refusal(self, records: Sequence[Outgoing]) -> Exception | None:
+        if self._lanes is None:
+            return BusUnavailable("the bus is closing")
+        for record in records:
+            if size_of(record) > self._limit(record.topic):
+                return too_large(record.topic, len(record.value), self._limit(record.topic))
+        return None
+
+    def _measure(self, record: Outgoing) -> None:
+        size = len(record.value)
+        self._sizes[record.topic] = self._sizes.get(record.topic, size) * (1 - NEW_SHARE) + size * NEW_SHARE
+
+    def _arrived(self, parcel: Parcel, record: Outgoing, error: BaseException | None) -> None:
+        if error is not None and is_too_large(error):
+            error = too_large(record.topic, len(record.value), self._limit(record.topic))
+        parcel.arrived(error)
 
 
-def _tell(task: asyncio.Task[None], done: Future[None]) -> None:
-    if task.cancelled():
-        done.set_exception(BusUnavailable("the bus was closed before Kafka acknowledged this"))
-    elif (error := task.exception()) is not None:
-        done.set_exception(sorted_error(error, "publishing"))
-    else:
+def _tell(done: Future[None], error: Exception | None) -> None:
+    if error is None:
         done.set_result(None)
+    else:
+        done.set_exception(error)

@@ -20,7 +20,7 @@ from collector.cli.live_view import LiveView
 from collector.judging import why_off
 from collector.looking import why_not
 from collector.pipeline import Pipeline
-from collector.process_memory import use_few_arenas
+from collector.process_memory import set_allocator
 from collector.process_plan import SUPERVISOR, parts
 from collector.processor_groups import SplitGroupError, groups_here
 from collector.roles import PROCESSORS, Roles, UnknownRoleError, asked_for, enabled
@@ -36,7 +36,7 @@ ENOUGH_DESCRIPTORS = 65_536
 def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[str] | None = None) -> int:
     """Run the pipeline in the foreground until SIGINT or SIGTERM; returns the exit status."""
     settings = load_settings(config, set_, data_dir)
-    use_few_arenas()
+    set_allocator()
     use_all_descriptors()
     console = Console(stderr=True)
     others = () if only else parts(settings.service.processes)

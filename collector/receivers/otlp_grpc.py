@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -21,7 +21,7 @@ from collector.receivers.signals import SIGNALS, Signal
 from collector.receivers.tls import Certificates
 from schemas.keys import DEFAULT_TENANT
 
-Messages = AsyncIterator[bytes]
+Messages = AsyncIterable[bytes]
 Handler = Callable[[Messages, Any], Awaitable[bytes]]
 
 CODES = {
@@ -114,13 +114,16 @@ class OtlpGrpc:
         return tenant
 
     async def _message(self, messages: Messages) -> bytes:
+        stream: Any = aiter(messages)
         try:
             async with asyncio.timeout(self._config.read_timeout_seconds):
-                return await anext(messages)
+                return bytes(await anext(stream))
         except StopAsyncIteration as error:
             raise Malformed("a call without a message") from error
         except TimeoutError as error:
             raise Overloaded("the message did not come in time", 1.0) from error
+        finally:
+            await stream.aclose()  # this generator and its maker hold one another, and with them the message
 
 
 def _options(config: GrpcConfig) -> list[tuple[str, int]]:

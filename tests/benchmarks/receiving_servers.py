@@ -19,6 +19,7 @@ from collector.bus.embedded import EmbeddedBus
 from collector.bus.kafka import KafkaBus
 from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.protocol import Bus
+from collector.process_memory import collect_rarely, set_allocator
 from collector.receivers.intake import Intake
 from collector.receivers.otlp import OtlpReceiver
 from collector.receivers.otlp_config import GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols
@@ -104,6 +105,7 @@ async def serve(bus: Bus) -> None:
     protocols = Protocols(grpc=GrpcConfig(endpoint=ANY_PORT), http=HttpConfig(endpoint=ANY_PORT))
     door = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), Intake(bus, Admission(8 << 30)))
     await door.start()
+    collect_rarely()
     print(json.dumps(dict(door.doors())), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await door.stop(1)
@@ -118,4 +120,5 @@ def _bus(kind: str, place: str, which: str) -> Bus:
 
 
 if __name__ == "__main__":
+    set_allocator()  # as the program does
     asyncio.run(serve(_bus(*sys.argv[1:4])))

@@ -1,0 +1,107 @@
+"""A batch of records as Kafka has it on the wire and on disk (version 2), compressed with zstd.
+
+aiokafka's own builder makes a new compressor for each batch, copies what is compressed four times, and costs a future
+and three coroutines a record; this one is filled and handed over at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from struct import Struct
+
+import zstandard
+from aiokafka.record.util import calc_crc32c
+
+from collector.protobuf_wire import encoded
+
+HEAD = Struct(">qiibIhiqqqhii")
+"""Base offset, length, leader's epoch, version, checksum, attributes, last offset, first and last time, producer's id
+and epoch, first sequence number, records."""
+LENGTH_FROM, CHECKED_FROM = 12, 21
+"""From where on the length counts, and the checksum."""
+VERSION, ZSTD = 2, 4
+UNKNOWN = -1
+LEVEL = 1
+"""On spans level 3 makes records 4 % smaller and takes a tenth longer."""
+
+
+class RecordBatch:
+    """Records for one partition, uncompressed no larger than `most` bytes unless it is a single one.
+
+    It has the methods that aiokafka's accumulator calls of a batch builder. Owned by one event loop.
+    """
+
+    def __init__(self, compressor: zstandard.ZstdCompressor, most: int) -> None:
+        self._compressor = compressor
+        self._most = most
+        self._records: list[bytes] = []
+        self._size = HEAD.size
+        self._producer = (UNKNOWN, UNKNOWN, UNKNOWN)
+        self._built = b""
+
+    def add(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> bool:
+        """Add a record; False where there is no room for it."""
+        record = _record(len(self._records), key, value, headers)
+        if self._records and self._size + len(record) > self._most:
+            return False
+        self._records.append(record)
+        self._size += len(record)
+        return True
+
+    # --- what aiokafka asks of it ---
+
+    def record_count(self) -> int:
+        """Say how many records it holds."""
+        return len(self._records)
+
+    def size(self) -> int:
+        """Say how many bytes it has."""
+        return len(self._built) or self._size
+
+    def closed(self) -> bool:
+        """Say that nothing more comes: it is sent without waiting."""
+        return True
+
+    def close(self) -> None:
+        """Take no more records."""
+
+    def _set_producer_state(self, producer_id: int, epoch: int, sequence: int) -> None:
+        self._producer = (producer_id, epoch, sequence)
+
+    def _build(self) -> bytes:
+        """Give it as it is sent, the same each time."""
+        if not self._built:
+            packed = self._compressor.compress(b"".join(self._records))
+            now_ms, last = int(time.time() * 1000), len(self._records) - 1
+            after = (ZSTD, last, now_ms, now_ms, *self._producer, last + 1)
+            length = HEAD.size - LENGTH_FROM + len(packed)
+            head = HEAD.pack(0, length, UNKNOWN, VERSION, 0, *after)
+            checksum = calc_crc32c(head[CHECKED_FROM:] + packed)
+            self._built = HEAD.pack(0, length, UNKNOWN, VERSION, checksum, *after) + packed
+        return self._built
+
+
+def _record(offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> bytes:
+    """Write one record; its time is the batch's."""
+    parts = [b"\0\0", _varint(offset), *_sized(key), *_sized(value), _varint(len(headers))]
+    for name, content in headers:
+        parts += (*_sized(name.encode()), *_sized(content))
+    return b"".join((_varint(sum(map(len, parts))), *parts))
+
+
+def _sized(data: bytes | None) -> tuple[bytes, bytes]:
+    return (_varint(len(data)), data) if data is not None else (NOTHING, b"")
+
+
+def _varint(value: int) -> bytes:
+    """Write a number as Kafka does: zigzag, seven bits a byte; most are short."""
+    zigzag = value << 1 ^ value >> 63
+    if zigzag < 1 << 7:
+        return bytes((zigzag,))
+    if zigzag < 1 << 14:
+        return bytes((zigzag & 0x7F | 0x80, zigzag >> 7))
+    return encoded(zigzag)
+
+
+NOTHING = _varint(-1)
