@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from collector.bus.polling import polled
-from collector.bus.protocol import Bus, Consumer, Record
+from collector.bus.protocol import Bus, BusUnavailable, Consumer, Record
 from schemas.keys import split_key
 from schemas.topics import DETECTIONS
 
@@ -43,18 +43,22 @@ class DetectionsStream:
             return await self._stream(request, resume, tenant)
 
     async def _stream(self, request: web.Request, resume: dict[int, int], tenant: str) -> web.StreamResponse:
+        try:
+            reader = await asyncio.to_thread(self._bus.reader, [DETECTIONS])
+        except BusUnavailable as error:
+            return web.Response(status=503, text=f"{error}\n", headers={"Retry-After": "5"})
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
-        await response.prepare(request)
-        await response.write(KEEP_ALIVE)
-        reader = self._bus.reader([DETECTIONS])
         try:
+            # Only once the reader is there: whoever has seen this line misses nothing that is told after it.
+            await response.prepare(request)
+            await response.write(KEEP_ALIVE)
             await self._send_all(response, reader, resume, tenant)
         except (ConnectionResetError, asyncio.CancelledError):
             return response
         finally:
-            reader.close()
+            await asyncio.to_thread(reader.close)
         return response
 
     async def _send_all(

@@ -187,9 +187,10 @@ def _loop_span(trace_id: bytes, repetition: int) -> bytes:
 
 
 def _told(events: http.client.HTTPResponse, trace_id: str) -> bool:
-    """Read the stream until the loop of a trace is in it."""
+    """Read the stream until the loop of a trace is in it; the stream says every second that it is still there."""
+    deadline = time.monotonic() + LOST_SECONDS
     try:
-        while line := events.readline():
+        while time.monotonic() < deadline and (line := events.readline()):
             if line.startswith(b"data: ") and json.loads(line[6:])["trace_id"] == trace_id:
                 return True
     except TimeoutError:
