@@ -84,6 +84,12 @@ STAGE_FAILURES = CollectorCounter(
     "tracemend_stage_failures", "Batches that failed and are tried again", ["stage", "error"]
 )
 STAGE_LAG = Gauge("tracemend_stage_lag_records", "Records a stage has still to read", ["stage", "topic"])
+GROUP_LAG = Gauge(
+    "tracemend_group_lag_records",
+    "Records on Kafka that a group has not committed, of all its partitions, also those that no member has now; "
+    "each member says the same (so max, not sum), and an end of a transaction counts as a record",
+    ["group", "topic"],
+)
 STATE_DROPPED = CollectorCounter(
     "tracemend_state_dropped_records",
     "Records of state that were not read because another version wrote them",

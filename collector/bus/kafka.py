@@ -19,6 +19,7 @@ from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.kafka_ends import KafkaEnds
 from collector.bus.kafka_everywhere import KafkaEverywhere
 from collector.bus.kafka_fetching import Place
+from collector.bus.kafka_group_lag import KafkaGroupLag
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_membership import Membership
 from collector.bus.kafka_publisher import Publisher
@@ -92,7 +93,9 @@ class KafkaBus:
         self._tasks_of(group, topics)
         membership = Membership(self._loop, self._connection, group, topics)
         membership.join()
-        return KafkaTasks(self._loop, membership, lambda number: self._task(group, topics, number))
+        lag = KafkaGroupLag(self._loop, self._connection, self._topics, self._ends, group, self._places(topics))
+        lag.start()
+        return KafkaTasks(self._loop, membership, lag, lambda number: self._task(group, topics, number))
 
     def reader(self, topics: Sequence[str]) -> KafkaReader:
         """Read without a group; see `Bus.reader`."""

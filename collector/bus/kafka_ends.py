@@ -1,4 +1,4 @@
-"""Where partitions end, asked on one connection for all who want to know."""
+"""Where partitions begin and end, asked on one connection for all who want to know."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ class KafkaEnds:
     async def of(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Give the offset after the last record that is committed, of each partition."""
         async with self._one_at_a_time:
-            if self._consumer is None:
-                consumer = AIOKafkaConsumer(isolation_level="read_committed", **self._connection.options())
-                await consumer.start()
-                self._consumer = consumer
-            found: Mapping[TopicPartition, int] = await self._consumer.end_offsets(list(partitions))
+            found: Mapping[TopicPartition, int] = await (await self._connected()).end_offsets(list(partitions))
             return found
+
+    async def beginnings(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Give the offset of the oldest record of each partition."""
+        async with self._one_at_a_time:
+            found: Mapping[TopicPartition, int] = await (await self._connected()).beginning_offsets(list(partitions))
+            return found
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(isolation_level="read_committed", **self._connection.options())
+            await consumer.start()
+            self._consumer = consumer
+        return self._consumer
 
     async def close(self) -> None:
         """Disconnect."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from collector.bus.kafka_group_lag import KafkaGroupLag
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_membership import Membership
 from collector.bus.kafka_task import KafkaTask
@@ -20,9 +21,12 @@ class KafkaTasks:
 
     shared = True
 
-    def __init__(self, loop: LoopThread, membership: Membership, make: Callable[[int], KafkaTask]) -> None:
+    def __init__(
+        self, loop: LoopThread, membership: Membership, lag: KafkaGroupLag, make: Callable[[int], KafkaTask]
+    ) -> None:
         self._loop = loop
         self._membership = membership
+        self._lag = lag
         self._make = make
         self._tasks: dict[int, KafkaTask] = {}
 
@@ -56,6 +60,7 @@ class KafkaTasks:
 
     def close(self) -> None:
         """Leave the group."""
+        self._lag.stop()
         self._membership.leave()
 
     async def _wait(self, timeout_seconds: float) -> None:
