@@ -46,7 +46,7 @@ def why_not(settings: Settings) -> str:
         return ""
     if find_spec(PACKAGE) is None:
         return NO_PACKAGE
-    return "" if _folder(settings.processors[EMBEDDING].model) else NO_MODEL
+    return "" if model_folder(settings.processors[EMBEDDING].model) else NO_MODEL
 
 
 def wrong_models(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
@@ -69,7 +69,7 @@ def second_look_stages(settings: Settings, bus: Bus, memory_bytes: int, tasks: i
     from processors.second_look import SecondLookStage
 
     model = settings.processors[EMBEDDING].model
-    folder = _folder(model) if find_spec(PACKAGE) is not None else ""
+    folder = model_folder(model) if find_spec(PACKAGE) is not None else ""
     encodings = _encodings(folder) if folder else None
     name = model.name if model is not None else PACKAGED_MODEL
     read = partial(read_back, bus)
@@ -84,7 +84,7 @@ def _encodings(folder: str) -> Encodings:
     return Encodings(ModelProcess(command_for(folder)))
 
 
-def _folder(model: Path | None) -> str:
+def model_folder(model: Path | None) -> str:
     """Find the model's folder: the configured one, else that of the package, which need not be imported for it."""
     if model is not None:
         return str(model.absolute())

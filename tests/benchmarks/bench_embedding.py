@@ -1,18 +1,24 @@
-"""Embedding by the packaged table on one core, of new, long and known texts; and the detectors that read vectors."""
+"""Embedding on one core, by the packaged table and by the full model where it is installed; detectors on vectors."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from random import Random
+from typing import TYPE_CHECKING
 
 from collector.components import detector_class, detector_names
+from collector.looking import PACKAGE, model_folder
 from processors.meaning.static_embedder import StaticEmbedder
 from processors.spending.model_catalogue import PricedModels
 
 from . import Figure
 from .bench_loop import _step
 from .folding import folded
+
+if TYPE_CHECKING:
+    from processors.looking.full_model import FullModel
 
 TEXT = (
     "search flight price order user error retry file read write function test result page data customer refund "
@@ -34,7 +40,28 @@ def run() -> list[Figure]:
         ("embedding, new texts of 1,200 words", _per_second(embedder, long), "texts/CPU-s"),
         ("embedding, texts that are remembered", _per_second(embedder, short[-1_000:] * 20), "texts/CPU-s"),
     ]
-    return [*texts, *_detectors(embedder)]
+    return [*texts, *_full_model(short, long), *_detectors(embedder)]
+
+
+def _full_model(short: Sequence[str], long: Sequence[str]) -> list[Figure]:
+    """Measure the full model as the second look runs it, in one thread; nothing where it is not installed."""
+    folder = model_folder(None)
+    if find_spec(PACKAGE) is None or not folder:
+        return []
+    from processors.looking.full_model import FullModel
+
+    model = FullModel(folder)
+    model.vectors(short[:64])
+    return [
+        ("embedding by the full model, texts of 12 words", _rows_per_second(model, short[:1_000]), "texts/CPU-s"),
+        ("embedding by the full model, texts of 1,200 words", _rows_per_second(model, long[:20]), "texts/CPU-s"),
+    ]
+
+
+def _rows_per_second(model: FullModel, texts: Sequence[str]) -> float:
+    began = time.process_time()
+    model.vectors(texts)
+    return len(texts) / (time.process_time() - began)
 
 
 def _detectors(embedder: StaticEmbedder) -> list[Figure]:

@@ -18,7 +18,7 @@ from looking_glass import LookingGlass, Open
 from pipeline_process import PipelineProcess
 from searching import latest_loop, searches
 
-from collector.looking import MODEL_PACKAGE, PACKAGE, _folder
+from collector.looking import MODEL_PACKAGE, PACKAGE, model_folder
 from processors.looking.full_model import FullModel
 from processors.looking.model_process import ModelProcess, command_for
 from processors.meaning.repetition_rows import SAME_SHORT
@@ -48,7 +48,7 @@ def folder() -> str:
         if os.environ.get("TRACEMEND_TEST_REQUIRE_TRANSFORMERS"):
             pytest.fail("the extra `transformers` was to be installed here")
         pytest.skip("needs pip install '.[transformers]'")
-    return _folder(None)
+    return model_folder(None)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from processors.judging.budget import JudgeBudgetStage
 from processors.judging.calls import MessagesApi
 from processors.judging.config import JudgeBudgets, JudgeConfig
 from processors.judging.prices import JudgePrices
+from processors.judging.reading import TAKEN
 from processors.llm_judge import LlmJudgeStage
 from processors.spending.model_catalogue import PricedModels
 from schemas.topics import DETECTIONS, ESCALATIONS, USAGE
@@ -30,7 +31,7 @@ class Courtroom:
     """The judge, the owner, and what is on the bus."""
 
     def __init__(self, folder: Path, url: str, **settings: Any) -> None:
-        budgets = settings.pop("budgets", JudgeBudgets())
+        budgets, self._taken = settings.pop("budgets", JudgeBudgets()), settings.pop("taken", TAKEN)
         given = {"api_key": "sk-test", "base_url": url, "timeout_seconds": 20, **settings}
         self.config = JudgeConfig(budgets=budgets, **given)
         self.bus = EmbeddedBus(folder / "bus", fsync=False)
@@ -51,6 +52,7 @@ class Courtroom:
             self.bus.now_ns,
             32 << 20,
             partial(read_back, self.bus),
+            self._taken,
         )
 
     def publish(self, records: Sequence[Outgoing]) -> None:
