@@ -25,8 +25,8 @@ Vectors = npt.NDArray[np.float32]
 WAITING = 64
 """Questions that may wait for the model, those being answered not counted."""
 BATCH_CHARACTERS = 64_000
-"""Characters from which on no further question is put into a batch: some seconds of work (measured: 350 short texts a
-second, 30 passages of a kilobyte)."""
+"""Characters from which on no further question is put into a batch: some seconds of work (measured: 270 short texts
+a second, 17 passages of a kilobyte)."""
 CACHE = "second_look"
 REMEMBERED = 4_096
 """Texts whose vectors are remembered, 1.5 kB each."""

@@ -59,13 +59,14 @@ def test_what_stays_grey_goes_on_to_the_judge_as_it_now_stands(glass: LookingGla
     assert 0.35 <= handed_on["confidence"] < 0.65
 
 
-def test_a_run_that_speaks_of_its_task_is_not_derailed_and_one_that_does_not_is(glass: LookingGlass) -> None:
+def test_a_run_that_speaks_of_its_task_is_not_derailed_and_one_that_does_not_stays_open(glass: LookingGlass) -> None:
     task = "Fix the failing login test in the billing service"
     glass.publish(derailed_run(trace(1), task, "First a list of files.", "The failing login test of billing is fixed."))
     glass.publish(derailed_run(trace(2), task, *UNLIKE))
     glass.settle()
     found = {one["run_id"]: one["status"] for one in glass.versions(own=True)}
     assert found == {trace(1): WITHDRAWN, trace(2): OPEN}
+    assert [one["run_id"] for one in glass.for_the_judge()] == [trace(2)]
 
 
 def test_a_text_is_embedded_once(glass: LookingGlass, table: TableEncoder) -> None:

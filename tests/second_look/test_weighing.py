@@ -31,15 +31,20 @@ def test_confidence_stays_a_confidence_and_mends_nothing_by_itself(
     assert 0 <= moved(confidence, scale.agreement(found)) <= MOST_SURE < 0.8
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", [SAME, ABOUT])
 @given(confidence=grey)
 def test_the_ends_of_a_scale_take_any_finding_out_of_the_grey_zone_and_its_middle_none(
     scale: Scale, confidence: float
 ) -> None:
-    for_it, against = (scale.alike, scale.unlike) if scale.speaks_for else (scale.unlike, scale.alike)
-    assert moved(confidence, scale.agreement([for_it])) >= GREY_ZONE[1]
-    assert moved(confidence, scale.agreement([against])) <= GREY_ZONE[0]
-    assert moved(confidence, scale.agreement([(for_it + against) / 2])) == pytest.approx(confidence, abs=1e-4)
+    assert moved(confidence, scale.agreement([scale.alike])) >= GREY_ZONE[1]
+    assert moved(confidence, scale.agreement([scale.unlike])) <= GREY_ZONE[0]
+    assert moved(confidence, scale.agreement([(scale.alike + scale.unlike) / 2])) == pytest.approx(confidence, abs=1e-4)
+
+
+@given(confidence=grey, cosine=st.floats(-1, (AWAY.alike + AWAY.unlike) / 2))
+def test_an_answer_unlike_its_task_says_nothing_and_one_like_it_clears(confidence: float, cosine: float) -> None:
+    assert moved(confidence, AWAY.agreement([cosine])) == pytest.approx(confidence, abs=1e-4)
+    assert moved(confidence, AWAY.agreement([AWAY.alike])) <= GREY_ZONE[0]
 
 
 def test_of_many_pairs_the_one_in_the_middle_counts_and_of_many_answers_the_nearest() -> None:
