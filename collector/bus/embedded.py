@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector.bus import embedded_log as log
-from collector.bus import retention
+from collector.bus import protocol, retention
 from collector.bus.backlog import Backlog
 from collector.bus.clock import BusClock
 from collector.bus.embedded_consumer import EmbeddedConsumer
@@ -31,7 +31,7 @@ from collector.bus.whole_group import WholeGroup
 from collector.bus.writable_folder import check_writable, make_writable
 from collector.bus.write_queue import WriteQueue
 from collector.bus.write_turn import WriteTurn
-from schemas.metrics import BUS_CLOCK_AHEAD
+from schemas.metrics import BUS_CLOCK_AHEAD, STATE_DROPPED
 from schemas.topics import TOPICS, Topic
 
 T = TypeVar("T")
@@ -204,8 +204,11 @@ class EmbeddedBus:
             self._partitions = self._transact(
                 lambda: {topic.name: log.create_topic(self._connection, topic.name, partitions) for topic in topics}
             )
+            dropped = self._transact(lambda: log.drop_other_state(self._connection, protocol.STATE_VERSION))
         except sqlite3.Error as error:
             raise sorted_error(error, self._path) from error
+        for group, records in dropped.items():
+            STATE_DROPPED.labels(stage=group).inc(records)
 
     def _run(self) -> None:
         next_retention = time.monotonic() + RETENTION_EVERY_SECONDS

@@ -22,6 +22,7 @@ PAGE_BYTES = 8_192
 RAW, ZSTD, LZ4 = range(3)
 """How a value is stored; zstd by versions before, whose records are still read."""
 BUSY_SECONDS = 30.0
+FIRST_STATE_VERSION = 1
 
 STATE_SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (
@@ -224,6 +225,20 @@ def take_over(connection: sqlite3.Connection, group: str) -> int:
     mine = epoch(connection, group) + 1
     connection.execute("INSERT OR REPLACE INTO groups VALUES (?, ?)", (group, mine))
     return mine
+
+
+def drop_other_state(connection: sqlite3.Connection, version: int) -> Mapping[str, int]:
+    """Keep state only where it is of this version, and note that it is from now on; gives what was dropped, by group.
+
+    A log in which no version is noted was written by the first.
+    """
+    row = connection.execute("SELECT value FROM meta WHERE key = 'state_version'").fetchone()
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('state_version', ?)", (version,))
+    if (int(row[0]) if row else FIRST_STATE_VERSION) == version:
+        return {}
+    dropped = dict(connection.execute("SELECT grp, count(*) FROM state GROUP BY grp").fetchall())
+    connection.execute("DELETE FROM state")
+    return dropped
 
 
 def read_clock(connection: sqlite3.Connection) -> int:

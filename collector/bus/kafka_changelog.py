@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from collector.bus import embedded_log as log
+from collector.bus import protocol
 from collector.bus.embedded_consumer import EmbeddedState
 from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.kafka_ends import KafkaEnds
@@ -22,7 +23,6 @@ from collector.bus.protocol import BusUnavailable, StateChange
 from schemas.metrics import RESTORE_LEFT, STATE_DROPPED
 
 DUE_HEADER, VERSION_HEADER = "due-ns", "state-version"
-STATE_VERSION = b"1"
 NOTHING_SECONDS = 30.0
 """How long a restore may go without a record before it is given up for now."""
 
@@ -109,7 +109,7 @@ class Changelog:
         store, _, key = (record.key or b"").decode("utf-8", "replace").partition("/")
         headers = dict(record.headers)
         value, due = record.value, headers.get(DUE_HEADER)
-        if value is not None and headers.get(VERSION_HEADER) != STATE_VERSION:
+        if value is not None and headers.get(VERSION_HEADER) != _version():
             STATE_DROPPED.labels(stage=self._group).inc()
             value = None
         yield StateChange(store, key, value, int(due) if due else None)
@@ -119,4 +119,8 @@ def _headers(change: StateChange) -> list[tuple[str, bytes]]:
     if change.value is None:
         return []
     due = [(DUE_HEADER, str(change.due_ns).encode())] if change.due_ns is not None else []
-    return [(VERSION_HEADER, STATE_VERSION), *due]
+    return [(VERSION_HEADER, _version()), *due]
+
+
+def _version() -> bytes:
+    return str(protocol.STATE_VERSION).encode()

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from collector.bus import protocol
 from collector.bus.protocol import Bus, Fenced, Outgoing, StateChange
+from schemas.metrics import STATE_DROPPED
 
 OpenBus = Callable[[], Bus]
 
@@ -135,6 +137,21 @@ class BusContract:
         assert [record.value for record in reader.poll(timeout_seconds=1.0).records] == [b"before", b"after"]
         bus.close()
 
+    def test_state_that_another_version_wrote_is_dropped_and_counted(
+        self, open_bus: OpenBus, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as before:
+            before.setattr(protocol, "STATE_VERSION", protocol.STATE_VERSION - 1)
+            commit_state(open_bus(), "old")
+        dropped = STATE_DROPPED.labels(stage="g")._value.get()
+        bus = open_bus()
+        assert bus.consumer("g", ["usage"]).state.count("s") == 0
+        assert STATE_DROPPED.labels(stage="g")._value.get() == dropped + 1
+        commit_state(bus, "new")
+        bus = open_bus()
+        assert list(bus.consumer("g", ["usage"]).state.scan("s")) == [("new", b"v")]
+        bus.close()
+
     def test_lag_counts_what_is_not_committed(self, open_bus: OpenBus) -> None:
         bus = open_bus()
         bus.publish(records(b"1", b"2", b"3")).result(5)
@@ -143,6 +160,12 @@ class BusContract:
         consumer.commit()
         assert consumer.lag() == {"usage": 1}
         bus.close()
+
+
+def commit_state(bus: Bus, key: str) -> None:
+    """Commit one key, and close the bus."""
+    bus.consumer("g", ["usage"]).commit(changes=[StateChange("s", key, b"v")])
+    bus.close()
 
 
 def keys_by_partition(batch_records: Sequence[object]) -> dict[int, set[str]]:

@@ -9,12 +9,11 @@ from counting_stage import Counting, counted, once_each, publish
 from kafka_broker import Broker
 from kafka_buses import make_topics, open_kafka_bus
 
-from collector.bus import kafka_changelog
 from collector.bus.kafka import KafkaBus
 from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.protocol import StateChange
 from collector.stages import StageThread
-from schemas.metrics import RESTORE_LEFT, STATE_DROPPED
+from schemas.metrics import RESTORE_LEFT
 
 MANY = 20_000
 SESSION_SECONDS = 20.0
@@ -37,24 +36,6 @@ def test_state_is_whole_before_the_first_poll_with_its_order_and_due_times(kafka
     assert state.due("s", 8, 100) == [f"{key:06}" for key in range(9) if key != 7]
     assert state.get("other", "a/b") == b"with a slash"
     assert RESTORE_LEFT.labels(stage="g", partition="0")._value.get() == 0
-    bus.close()
-
-
-def test_state_that_another_version_wrote_is_dropped_and_counted(
-    kafka: Broker, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_topics(KafkaConnection(kafka.bootstrap, topic_prefix))
-    bus = open_kafka_bus(kafka.bootstrap, topic_prefix)
-    consumer = bus.consumer("g", ["usage"])
-    with monkeypatch.context() as patched:
-        patched.setattr(kafka_changelog, "STATE_VERSION", b"0")
-        consumer.commit(changes=[StateChange("s", "old", b"v")])
-    consumer.commit(changes=[StateChange("s", "new", b"v")])
-    consumer.close()
-    before = STATE_DROPPED.labels(stage="g")._value.get()
-    state = bus.consumer("g", ["usage"]).state
-    assert list(state.scan("s")) == [("new", b"v")]
-    assert STATE_DROPPED.labels(stage="g")._value.get() == before + 1
     bus.close()
 
 
