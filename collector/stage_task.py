@@ -68,6 +68,11 @@ class StageTask:
         """Say whether the stage has something under way besides its batches, which stopping now would lose."""
         return bool(getattr(self.stage, "busy", False))
 
+    @property
+    def note(self) -> str:
+        """Say what a stage that is well does without, where it says so."""
+        return str(getattr(self.stage, "note", ""))
+
     def begin(self) -> None:
         """Start from the committed state; a stage that may start without what it writes to looks for it later."""
         try:

@@ -70,7 +70,7 @@ class StageThreads:
     def components(self) -> Mapping[str, Mapping[str, str]]:
         """Say how each is."""
         return {
-            thread.name: {"status": thread.status, "error": thread.error or thread.progress()}
+            thread.name: {"status": thread.status, "error": thread.error or thread.progress() or thread.note()}
             for thread in self._threads
         }
 

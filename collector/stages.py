@@ -91,6 +91,10 @@ class StageThread:
         """Say what a task that is not begun yet waits for; empty where nothing does."""
         return self._members.progress() if self._members is not None else ""
 
+    def note(self) -> str:
+        """Say what a task does without that is well all the same; empty where none does."""
+        return next(filter(None, (task.note for task in list(self._tasks.values()))), "")
+
     def _run(self) -> None:
         try:
             self._members = self._bus.tasks(self._group, self._topics, self._everywhere)

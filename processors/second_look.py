@@ -85,6 +85,14 @@ class SecondLookStage:
         """Say whether the model is at something."""
         return bool(self._asked)
 
+    @property
+    def note(self) -> str:
+        """Say what keeps it from looking; empty where nothing does. It goes on all the same."""
+        if self._encodings is None:
+            return "there is no full model here: findings are handed on as they are"
+        trouble = self._encodings.trouble
+        return f"the full model is away ({trouble}): findings are handed on as they are" if trouble else ""
+
     def restore(self, state: State) -> None:
         """Start from the committed state; what was asked is asked again, and the answers that still come count not."""
         self._asked.clear()

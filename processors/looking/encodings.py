@@ -74,6 +74,8 @@ class Encodings:
         self._thread: threading.Thread | None = None
         self._failures = 0
         self._rests_until = 0.0
+        self.trouble = ""
+        """Why the model did not answer last; empty when it did."""
 
     def ask(self, ticket: str, texts: Sequence[str], answers: queue.SimpleQueue[Answer]) -> str:
         """Put a question; its answer comes on `answers`. Returns why none will: `away`, `busy`, or nothing."""
@@ -123,7 +125,7 @@ class Encodings:
             made = self._encoder.vectors(list(fresh.values()))
             SECOND_LOOK_TEXTS.inc(len(fresh))
             self._known.update(zip(fresh, made, strict=True))
-        self._failures = 0
+        self._failures, self.trouble = 0, ""
         rows = {key: self._known[key] for key in texts}
         self._forget()
         return rows
@@ -133,6 +135,7 @@ class Encodings:
         pause = min(LONGEST_REST_SECONDS, FIRST_REST_SECONDS * 2 ** min(self._failures - 1, 16))
         self._rests_until = self._clock() + pause
         kind = error.kind if isinstance(error, ModelAwayError) else type(error).__name__
+        self.trouble = str(error)
         SECOND_LOOK_FAILURES.labels(error=kind).inc()
 
     def _forget(self) -> None:

@@ -5,11 +5,13 @@ ModelAwayError    later: the model could not answer; the next question starts it
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 import msgspec
@@ -44,7 +46,7 @@ _vectors = msgspec.msgpack.Decoder(bytes).decode
 
 def command_for(folder: str) -> Sequence[str]:
     """Say how the model of a folder is started."""
-    return (sys.executable, "-m", "processors.looking.full_model", folder)
+    return (sys.executable, "-P", "-m", "processors.looking.full_model", folder)
 
 
 class ModelProcess:
@@ -89,6 +91,7 @@ class ModelProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_absolute())},
             start_new_session=True,  # Ctrl-C is for the pipeline, which drains first
         )
         self._process = process

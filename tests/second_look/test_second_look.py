@@ -194,6 +194,7 @@ def test_a_model_that_is_away_holds_nothing_up(opened: Open) -> None:
         glass.settle()
     assert len(glass.for_the_judge()) == 5
     assert len(glass.versions(own=True)) == 0
+    assert "the stream has ended" in glass.stage.stage.note  # type: ignore[attr-defined]  # which health shows
 
 
 def test_no_more_looks_are_open_than_are_bounded(glass: LookingGlass) -> None:

@@ -11,8 +11,11 @@ from looked_runs import trace
 from pipeline_process import PipelineProcess
 from searching import latest_loop, searches
 
+from collector.assembly import Assembly
 from collector.cli.configuration import load_settings
 from collector.looking import takes_second_looks
+from collector.memory_shares import shares
+from collector.roles import Roles
 from config.problems import ConfigError
 
 ON = ("processors::embedding_similarity::enabled=true", "processors::embedding_similarity::second_look=true")
@@ -34,8 +37,20 @@ def test_without_the_package_it_is_off_says_so_once_and_findings_go_on(pipeline:
     pipeline.settle()
     assert b'tracemend_second_looks{outcome="passed_on",reason="off"} 1.0' in pipeline.get("metrics", "/metrics")[1]
     assert pipeline.log().count("the second look is off") == 1
-    assert pipeline.get("metrics", "/healthz")[0] == 200
+    status, health = pipeline.get("metrics", "/healthz")
+    assert (status, b"there is no full model here" in health) == (200, True)
     assert pipeline.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("only", "is_part"), [("processors/embedding_similarity", True), ("processors", True), ("normaliser", False)]
+)
+def test_it_is_part_of_the_role_that_makes_vectors(tmp_path: Path, only: str, is_part: bool) -> None:
+    assembly = Assembly(load_settings([], ON, tmp_path), Roles([only]), shares(1 << 31))
+    try:
+        assert ("second_look" in {name for name, _ in assembly.stages()}) == is_part
+    finally:
+        assembly.close()
 
 
 def wrong(file: Path, model: str) -> str:
