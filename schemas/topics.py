@@ -64,6 +64,7 @@ GROUPS = (
     "normaliser",
     "processors",
     "spend",
+    "embedding_similarity",
     "second_look",
     "llm_judge",
     "judge_budget",
