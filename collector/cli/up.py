@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 from rich.console import Console
 
@@ -23,10 +24,24 @@ from collector.pipeline import Pipeline
 from collector.process_memory import set_allocator
 from collector.process_plan import SUPERVISOR, parts
 from collector.processor_groups import SplitGroupError, groups_here
-from collector.roles import PROCESSORS, Roles, UnknownRoleError, asked_for, enabled
+from collector.roles import HEALING, PROCESSORS, Roles, UnknownRoleError, asked_for, enabled
 from collector.running import DataDirBusyError
 from collector.stage_threads import StartError
 from schemas.topics import DETECTIONS
+
+
+class _Line(msgspec.Struct):
+    """What is shown of a detection."""
+
+    id: str
+    type: str
+    status: str
+    severity: str
+    confidence: float
+    trace_id: str
+    title: str
+    agent: str | None = None
+
 
 DRAIN_SECONDS = 8.0
 """What a shutdown may take, all together; Ctrl-C exits within 10 s."""
@@ -52,7 +67,7 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
         return 1
     for off in filter(None, (why_not(settings), why_off(settings))):
         _say(console, off)
-    return asyncio.run(_run(pipeline, console))
+    return asyncio.run(_run(pipeline, console, tells=not only or HEALING in only))
 
 
 def use_all_descriptors() -> None:
@@ -71,14 +86,14 @@ def use_all_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _run(pipeline: Pipeline, console: Console) -> int:
+async def _run(pipeline: Pipeline, console: Console, tells: bool) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
         await pipeline.start()
-        await _until_stopped(pipeline, console, stop)
+        await _until_stopped(pipeline, console, stop, tells)
     except StartError as error:
         console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -92,11 +107,12 @@ async def _run(pipeline: Pipeline, console: Console) -> int:
     return 0
 
 
-async def _until_stopped(pipeline: Pipeline, console: Console, stop: asyncio.Event) -> None:
+async def _until_stopped(pipeline: Pipeline, console: Console, stop: asyncio.Event, tells: bool) -> None:
     for name, address in pipeline.doors().items():
         _say(console, f"{name} on {address}")
     _say(console, f"ready; data in {pipeline.data_dir}")
-    watcher = asyncio.create_task(_watch(pipeline, console))
+    # Of many processes each would read all detections and print them: the one that heals does.
+    watcher = asyncio.create_task(_watch(pipeline, console) if tells else stop.wait())
     failed = asyncio.create_task(pipeline.failed())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([failed, stopped, watcher], return_when=asyncio.FIRST_COMPLETED)
@@ -124,8 +140,21 @@ async def _watch(pipeline: Pipeline, console: Console) -> None:
 
 
 async def _new(reader: Consumer) -> list[dict[str, Any]]:
-    batch = await polled(reader, 200, 0.5)
-    return [orjson.loads(record.value) for record in batch.records]
+    """Wait for detections; a bus that is away is waited for, and what is none (anybody may write there) passed over."""
+    try:
+        batch = await polled(reader, 200, 0.5)
+    except BusUnavailable as error:
+        await asyncio.sleep(error.retry_after_seconds)
+        return []
+    return [document for record in batch.records if (document := _detection(record.value)) is not None]
+
+
+def _detection(value: bytes) -> dict[str, Any] | None:
+    try:
+        msgspec.json.decode(value, type=_Line)
+    except msgspec.DecodeError:
+        return None
+    return dict(orjson.loads(value))
 
 
 def detection_line(document: dict[str, Any]) -> str:

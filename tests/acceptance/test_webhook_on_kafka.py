@@ -102,6 +102,8 @@ def test_it_goes_on_where_it_was_killed_and_tells_each_event(
     assert len(wanted) >= 3
     assert {event["id"] for event in told(receiver)} == wanted
     assert_the_same_twice(receiver.received)
+    printed = {name for name, process in roles.processes.items() if "detection loop open" in process.log()}
+    assert printed == {"healing"}, "each process would otherwise read and print what all find"
 
 
 def assert_the_same_twice(received: list[Received]) -> None:

@@ -68,7 +68,16 @@ class FaultyLink:
             if self.hangs_up:
                 threading.Thread(target=self._hang_up, args=(client,), daemon=True).start()
                 continue
-            _Pair(self, client, self._target).start()
+            self._connect(client)
+
+    def _connect(self, client: socket.socket) -> None:
+        """Join a client to the server; where that is dead, the client sees what it would see of the server itself."""
+        try:
+            server = socket.create_connection(self._target)
+        except OSError:
+            _end(client)
+        else:
+            _Pair(self, client, server).start()
 
     def _hang_up(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -94,10 +103,10 @@ class FaultyLink:
 class _Pair:
     """One connection, with its end at the server."""
 
-    def __init__(self, link: FaultyLink, client: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(self, link: FaultyLink, client: socket.socket, server: socket.socket) -> None:
         self._link = link
         self._client = client
-        self._server = socket.create_connection(target)
+        self._server = server
         self._brings_rows = False
 
     def start(self) -> None:
