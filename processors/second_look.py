@@ -126,7 +126,7 @@ class SecondLookStage:
             return
         try:
             if record.topic == ESCALATIONS:
-                self._open(escalated(record, TAKEN), record.append_ns, sitting)
+                self._open(escalated(record, TAKEN), sitting)
             else:
                 self._follow(told_again(record, SOURCE), record.headers.get("ce_source", b""), sitting)
         except UnreadableFindingError as error:
@@ -136,7 +136,7 @@ class SecondLookStage:
         self._transcripts.add(record)
         self._bookmarks.read(record)
 
-    def _open(self, document: dict[str, Any] | None, since_ns: int, sitting: Sitting) -> None:
+    def _open(self, document: dict[str, Any] | None, sitting: Sitting) -> None:
         if document is None:
             return
         key = key_of(document)
@@ -152,7 +152,7 @@ class SecondLookStage:
         elif len(self._register.looks) >= MOST_LOOKS:
             self._telling.pass_on(document, "busy", sitting)
         else:
-            self._register.put(key, Look(orjson.dumps(document), document["version"], since_ns))
+            self._register.put(key, Look(orjson.dumps(document), document["version"], sitting.now_ns))
 
     def _follow(self, document: dict[str, Any] | None, source: bytes, sitting: Sitting) -> None:
         """Hear a detection told again: by its detector, or by a higher tier, which then has the word."""

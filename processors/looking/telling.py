@@ -48,13 +48,15 @@ class Telling:
             sitting.outputs.append(escalation_record(looked, JUDGE))
 
     def pass_on(self, document: dict[str, Any], reason: str, sitting: Sitting) -> None:
-        """Hand a detection on without a look, under what an earlier one found where there was one."""
+        """Hand a grey detection on without a look, under what an earlier one found where there was one."""
         key = key_of(document)
         known = self._register.verdict(key, sitting.state)
         if known is not None and not known.is_judged:
             self.conclude(document, known, sitting)
             return
         self._register.drop(key)
+        if not is_live(document) or is_sure(document):
+            return  # told otherwise while it waited
         SECOND_LOOKS.labels(outcome=PASSED_ON, reason=reason).inc()
         sitting.outputs.append(escalation_record(document, JUDGE))
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from looked_runs import AGAIN, derailed_run, grey_run, id_of, repetition_of, saying_steps, steps_record, told, trace
 from looking_glass import LookingGlass, Open, TableEncoder
+from memory_state import MemoryState
 from msgspec.msgpack import encode
 
-from collector.bus.protocol import Outgoing
+from collector.bus.protocol import Batch, Outgoing, Record
 from processors.judging.rulings import Ruling, detection_record, under
+from processors.looking.encodings import Encodings
 from processors.looking.model_process import ModelAwayError
-from processors.second_look import MOST_LOOKS
+from processors.second_look import LONGEST_NS, MOST_LOOKS, SecondLookStage
 from schemas.detection import CLOSED, OPEN, WITHDRAWN
 from schemas.keys import join_key
 from schemas.topics import ESCALATIONS
@@ -181,7 +188,7 @@ class AwayEncoder(TableEncoder):
 
     back = False
 
-    def vectors(self, texts):  # type: ignore[no-untyped-def]
+    def vectors(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         if not self.back:
             raise ModelAwayError("EOFError", "the stream has ended")
         return super().vectors(texts)
@@ -195,6 +202,41 @@ def test_a_model_that_is_away_holds_nothing_up(opened: Open) -> None:
     assert len(glass.for_the_judge()) == 5
     assert len(glass.versions(own=True)) == 0
     assert "the stream has ended" in glass.stage.stage.note  # type: ignore[attr-defined]  # which health shows
+
+
+class HeldEncoder(TableEncoder):
+    """A model that is at a question for as long as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = threading.Event()
+
+    def vectors(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        assert self.free.wait(60)
+        return super().vectors(texts)
+
+
+def test_a_model_that_takes_too_long_is_not_waited_for_and_its_answer_comes_too_late() -> None:
+    encoder, state = HeldEncoder(), MemoryState()
+    stage = SecondLookStage(Encodings(encoder), "a-model", lambda: 0, 1 << 20, lambda _: ())
+    stage.restore(state)
+    records = [Record(one.topic, 0, 0, one.key, one.value, one.headers, 0) for one in grey_run(RUN)]
+    assert outputs_of(stage, state, Batch(records, 0)) == []
+    assert outputs_of(stage, state, Batch([], LONGEST_NS)) == []
+    (handed_on,) = outputs_of(stage, state, Batch([], LONGEST_NS + 1))
+    assert (handed_on.topic, handed_on.headers["next_tier"]) == (ESCALATIONS, b"judge")
+    encoder.free.set()
+    while stage._answers.empty():
+        time.sleep(0.01)
+    assert outputs_of(stage, state, Batch([], LONGEST_NS + 2)) == []
+    assert (state.count("looks"), stage.busy) == (0, False)
+
+
+def outputs_of(stage: SecondLookStage, state: MemoryState, batch: Batch) -> Sequence[Outgoing]:
+    """Handle a batch and commit it."""
+    handled = stage.handle(batch, state)
+    state.apply(handled.changes)
+    return handled.outputs
 
 
 def test_no_more_looks_are_open_than_are_bounded(glass: LookingGlass) -> None:
