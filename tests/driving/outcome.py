@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, Protocol
 
+from healing.policies import RULES_PER_POLICY
+
 OF_THE_MOMENT = ("version", "detected_at", "replaces")
 
 
@@ -76,10 +78,16 @@ def _healed(pipeline: Answers) -> dict[str, int]:
 
 
 def _policies(pipeline: Answers) -> dict[str, str]:
-    """Give the rules in force; which runs they began with and until when depends on when they were made."""
+    """Give the rules in force; which runs they began with and until when depends on when they were made.
+
+    So does which rules a policy has that is full: of it, only that is told.
+    """
     shown: list[dict[str, Any]] = json.loads(pipeline.run("policies", "show", "--format", "json"))
-    return {
+    full = {f"{one['service']}/{one['agent']}": "full" for one in shown if len(one["rules"]) >= RULES_PER_POLICY}
+    rules = {
         f"{one['service']}/{one['agent']}/{rule.get('fix_type')}/{rule.get('run_id')}": json.dumps(rule["parameters"])
         for one in shown
         for rule in one["rules"]
+        if len(one["rules"]) < RULES_PER_POLICY
     }
+    return rules | full
