@@ -35,25 +35,29 @@ class RecordBatch:
     def __init__(self, compressor: zstandard.ZstdCompressor, most: int) -> None:
         self._compressor = compressor
         self._most = most
-        self._records: list[bytes] = []
+        self._parts: list[bytes] = []
+        """What the records are made of, joined once only: values are large."""
+        self._count = 0
         self._size = HEAD.size
         self._producer = (UNKNOWN, UNKNOWN, UNKNOWN)
         self._built = b""
 
     def add(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> bool:
         """Add a record; False where there is no room for it."""
-        record = _record(len(self._records), key, value, headers)
-        if self._records and self._size + len(record) > self._most:
+        parts = _record(self._count, key, value, headers)
+        size = sum(map(len, parts))
+        if self._count and self._size + size > self._most:
             return False
-        self._records.append(record)
-        self._size += len(record)
+        self._parts += parts
+        self._size += size
+        self._count += 1
         return True
 
     # --- what aiokafka asks of it ---
 
     def record_count(self) -> int:
         """Say how many records it holds."""
-        return len(self._records)
+        return self._count
 
     def size(self) -> int:
         """Say how many bytes it has."""
@@ -72,22 +76,23 @@ class RecordBatch:
     def _build(self) -> bytes:
         """Give it as it is sent, the same each time."""
         if not self._built:
-            packed = self._compressor.compress(b"".join(self._records))
-            now_ms, last = int(time.time() * 1000), len(self._records) - 1
-            after = (ZSTD, last, now_ms, now_ms, *self._producer, last + 1)
+            packed = self._compressor.compress(b"".join(self._parts))
+            now_ms = int(time.time() * 1000)
+            after = (ZSTD, self._count - 1, now_ms, now_ms, *self._producer, self._count)
             length = HEAD.size - LENGTH_FROM + len(packed)
             head = HEAD.pack(0, length, UNKNOWN, VERSION, 0, *after)
             checksum = calc_crc32c(head[CHECKED_FROM:] + packed)
             self._built = HEAD.pack(0, length, UNKNOWN, VERSION, checksum, *after) + packed
+            self._parts.clear()
         return self._built
 
 
-def _record(offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> bytes:
-    """Write one record; its time is the batch's."""
+def _record(offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """Write one record, in parts; its time is the batch's."""
     parts = [b"\0\0", _varint(offset), *_sized(key), *_sized(value), _varint(len(headers))]
     for name, content in headers:
         parts += (*_sized(name.encode()), *_sized(content))
-    return b"".join((_varint(sum(map(len, parts))), *parts))
+    return [_varint(sum(map(len, parts))), *parts]
 
 
 def _sized(data: bytes | None) -> tuple[bytes, bytes]:

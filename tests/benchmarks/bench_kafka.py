@@ -1,7 +1,8 @@
 """The receiver before a Kafka broker, beside Rotel before the same one; and how long state takes to come back from it.
 
 Both write with acks=all and zstd, without batching of their own, to a topic of one partition and to one of twelve.
-What was accepted and is not on the topic afterwards is counted as lost.
+What was accepted and is not on the topic afterwards is counted as lost. On twelve partitions Rotel puts each request
+into one of them; ours puts each span into that of its trace, and so writes as many records as a request has partitions.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -56,21 +58,31 @@ def _beside_rotel(case: Case, brokers: str, agent: Path | None) -> Iterator[Figu
     yield from _figures("receiver to Kafka", case, ours)
     if theirs:
         yield from _figures("Rotel to Kafka", case, theirs)
-        yield f"ours for each of Rotel's, {case}", max(ours)[0] / max(theirs)[0], "times"
+        yield f"ours for each of Rotel's, {case}", max(ours).speed / max(theirs).speed, "times"
 
 
-def _figures(who: str, case: Case, runs: list[tuple[float, int]]) -> Iterator[Figure]:
-    yield f"{who}, {case}", max(speed for speed, _ in runs), "spans/CPU-s"
-    yield f"  median of {RUNS}, {who}, {case}", median(speed for speed, _ in runs), "spans/CPU-s"
-    yield f"  accepted and lost, {who}, {case}", float(sum(lost for _, lost in runs)), "spans"
+class Run(NamedTuple):
+    """What one run gave: spans a CPU-second of the server, those lost of what it accepted, and records a request."""
+
+    speed: float
+    lost: int
+    records: float
 
 
-def _measured(case: Case, brokers: str, start: Start) -> tuple[float, int]:
-    """Give spans a CPU-second of the server, and how many of those accepted are not on the topic."""
+def _figures(who: str, case: Case, runs: list[Run]) -> Iterator[Figure]:
+    yield f"{who}, {case}", max(run.speed for run in runs), "spans/CPU-s"
+    yield f"  median of {RUNS}, {who}, {case}", median(run.speed for run in runs), "spans/CPU-s"
+    yield f"  accepted and lost, {who}, {case}", float(sum(run.lost for run in runs)), "spans"
+    yield f"  records a request, {who}, {case}", median(run.records for run in runs), "records"
+
+
+def _measured(case: Case, brokers: str, start: Start) -> Run:
+    """Run a server of its own on topics of its own."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}-"
     make_topics(KafkaConnection(brokers, prefix), case.partitions)
     speed, accepted = spans_per_cpu_second(case, start(brokers, prefix))
-    return speed, accepted - _on_topic(brokers, prefix)
+    spans, records = _on_topic(brokers, prefix)
+    return Run(speed, accepted - spans, records * case.batch / accepted)
 
 
 def _ours(brokers: str, prefix: str) -> AbstractContextManager[Server]:
@@ -88,15 +100,16 @@ def _theirs(agent: Path, brokers: str, prefix: str) -> AbstractContextManager[Se
     return rotel(agent, "--disable-batching", *(part for key, value in options.items() for part in (f"--{key}", value)))
 
 
-def _on_topic(brokers: str, prefix: str) -> int:
-    """Count the spans on the topic, until no more come."""
-    spans = 0
+def _on_topic(brokers: str, prefix: str) -> tuple[int, int]:
+    """Count the spans on the topic, and the records that they are in, until no more come."""
+    spans = count = 0
     with closing(KafkaBus(KafkaConnection(brokers, prefix))) as bus, closing(bus.reader([OTLP_SPANS])) as reader:
         for partition in range(bus.partitions(OTLP_SPANS)):
             reader.seek(OTLP_SPANS, partition, 0)
         while records := reader.poll(10_000, timeout_seconds=2.0).records:
             spans += sum(map(_spans, (record.value for record in records)))
-    return spans
+            count += len(records)
+    return spans, count
 
 
 def _spans(value: bytes) -> int:
