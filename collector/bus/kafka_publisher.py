@@ -22,14 +22,14 @@ from collector.bus.kafka_errors import is_too_large, too_large
 from collector.bus.kafka_lanes import Lanes, Parcel
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_records import size_of, to_send
-from collector.bus.kafka_transactions import let_go
+from collector.bus.kafka_transactions import has_ended, let_go
 from collector.bus.protocol import BusUnavailable, Outgoing
 
 LINGER_SECONDS = 0.002
 """How long a first record waits for others, so that one request to a broker serves several of ours."""
 SLOW_SECONDS = 5.0
 """How long a record may go unacknowledged before others are refused."""
-CLOSING_SECONDS = 5.0
+CLOSING_SECONDS, AGAIN_SECONDS = 5.0, 1.0
 NEW_SHARE = 0.02
 """How much a record counts in the average size of its topic's."""
 Waiting = tuple[Sequence[Outgoing], "Future[None]"]
@@ -53,6 +53,7 @@ class Publisher:
         self._largest = largest
         self._producer: AIOKafkaProducer | None = None
         self._lanes: Lanes | None = None
+        self._replacing: asyncio.Task[None] | None = None
         self._guard = threading.Lock()
         self._queue: deque[Waiting] = deque()
         self._woken = False
@@ -63,11 +64,15 @@ class Publisher:
 
     async def start(self) -> None:
         """Connect."""
-        self._producer = AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             enable_idempotence=True, acks="all", max_request_size=self._largest, **self._connection.options()
         )
-        await self._producer.start()
-        self._lanes = Lanes(self._producer, self._largest)
+        try:
+            await producer.start()
+        except BaseException:
+            await let_go(producer)
+            raise
+        self._producer, self._lanes = producer, Lanes(producer, self._largest)
 
     @property
     def trouble(self) -> str:
@@ -98,6 +103,8 @@ class Publisher:
 
     async def close(self) -> None:
         """Deliver what was taken in, as far as the broker lets us; what it does not is told so."""
+        if self._replacing is not None:
+            self._replacing.cancel()
         deadline = time.monotonic() + CLOSING_SECONDS
         while (self._under_way or self._queue) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
@@ -135,7 +142,7 @@ class Publisher:
 
     def _refusal(self, records: Sequence[Outgoing]) -> Exception | None:
         if self._lanes is None:
-            return BusUnavailable("the bus is closing")
+            return BusUnavailable("Kafka took the producer there was for none of its own: another one is begun")
         for record in records:
             if size_of(record) > self._limit(record.topic):
                 return too_large(record.topic, len(record.value), self._limit(record.topic))
@@ -149,6 +156,19 @@ class Publisher:
         if error is not None and is_too_large(error):
             error = too_large(record.topic, len(record.value), self._limit(record.topic))
         parcel.arrived(error)
+        ended = self._producer
+        if error is not None and ended is not None and has_ended(ended):
+            self._producer = self._lanes = None
+            self._replacing = self._loop.loop.create_task(self._replace(ended))
+
+    async def _replace(self, ended: AIOKafkaProducer) -> None:
+        """Begin another producer in place of one that fails everything from now on, as after a fatal answer it does."""
+        await let_go(ended)
+        while self._producer is None:
+            try:
+                await self.start()
+            except Exception:  # noqa: BLE001  # whatever it is: what is published meanwhile is refused
+                await asyncio.sleep(AGAIN_SECONDS)
 
 
 def _tell(done: Future[None], error: Exception | None) -> None:

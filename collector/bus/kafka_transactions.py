@@ -108,6 +108,12 @@ class Transactions:
                 raise
 
 
+def has_ended(producer: AIOKafkaProducer) -> bool:
+    """Say whether a producer sends no more: Kafka told it something that it cannot go on after."""
+    sender = producer._sender.sender_task  # nor is there a public way to ask
+    return sender is None or bool(sender.done())
+
+
 async def let_go(producer: AIOKafkaProducer) -> None:
     """Stop a producer, also one whose broker does not answer: it would wait for that."""
     with contextlib.suppress(Exception):
