@@ -45,23 +45,11 @@ class BatchRows:
         self.tables: dict[str, Columns] = {}
         self.dead: list[Outgoing] = []
         self._group = group
-        self._writers: dict[str, Callable[[Record], None]] = {
-            topics.OTLP_SPANS: self._spans,
-            topics.OTLP_LOGS: self._logs,
-            topics.OTLP_METRICS: self._points,
-            topics.AGENT_STEPS: self._steps,
-            topics.DETECTIONS: self._detection,
-            topics.USAGE: self._usage,
-            topics.HEALING_OUTCOMES: self._outcome,
-            topics.APPROVALS: self._approval,
-            topics.POLICIES: self._policy,
-            topics.DEAD_LETTERS: self._dead_letter,
-        }
 
     def add(self, record: Record) -> None:
         """Turn a record into rows; one that cannot be read goes to the dead letters."""
         try:
-            self._writers[record.topic](record)
+            _WRITERS[record.topic](self, record)
         except UNREADABLE as error:
             self.dead.append(dead_letter(record, error, self._group))
 
@@ -144,6 +132,21 @@ class BatchRows:
 
     def _is_kept(self, at_ns: int, appended_ns: int) -> bool:
         return appended_ns - self._days * DAY_NS <= at_ns <= appended_ns + DAY_NS
+
+
+_WRITERS: dict[str, Callable[[BatchRows, Record], None]] = {
+    topics.OTLP_SPANS: BatchRows._spans,
+    topics.OTLP_LOGS: BatchRows._logs,
+    topics.OTLP_METRICS: BatchRows._points,
+    topics.AGENT_STEPS: BatchRows._steps,
+    topics.DETECTIONS: BatchRows._detection,
+    topics.USAGE: BatchRows._usage,
+    topics.HEALING_OUTCOMES: BatchRows._outcome,
+    topics.APPROVALS: BatchRows._approval,
+    topics.POLICIES: BatchRows._policy,
+    topics.DEAD_LETTERS: BatchRows._dead_letter,
+}
+"""Not of each batch: bound methods would hold it in a circle, with all its rows until the garbage collector comes."""
 
 
 def _tenant(record: Record) -> str:

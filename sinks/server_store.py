@@ -136,11 +136,8 @@ class ServerStore(Store):
         """Write columns as a block; the driver puts a statement of its own before it, on the first line."""
         from clickhouse_connect.driver.transform import NativeTransform
 
-        types = self._types_of(table)
-        with self._errors():
-            context = self._client.create_insert_context(
-                table, names, column_type_names=[types[name] for name in names], data=columns, column_oriented=True
-            )
+        with self._errors(), self._context(table, names, {}) as context:
+            context.data = columns
             written = b"".join(NativeTransform.build_insert(context))
             if context.insert_exception is not None:
                 raise context.insert_exception

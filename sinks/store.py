@@ -123,15 +123,8 @@ class Store:
         settings = {**self.insert_settings} | ({"insert_deduplication_token": token} if token else {})
         types = self._types_of(table)
         names, columns = _filled(names, columns, types)
-        with self._errors():
-            self._client.insert(
-                table,
-                columns,
-                column_names=names,
-                column_type_names=[types[name] for name in names],
-                column_oriented=True,
-                settings=settings,
-            )
+        with self._errors(), self._context(table, names, settings) as context:
+            self._client.insert(data=columns, context=context)
 
     def insert_missing(
         self,
@@ -171,6 +164,22 @@ class Store:
         if table not in self._types:
             self._types[table] = {row["name"]: row["type"] for row in self.query(f"DESCRIBE TABLE {table}")}
         return self._types[table]
+
+    @contextmanager
+    def _context(self, table: str, names: Sequence[str], settings: Mapping[str, Any]) -> Iterator[Any]:
+        """Make what the driver keeps of an insert: all columns, in a circle with itself, which is opened in the end."""
+        types = self._types_of(table)
+        context = self._client.create_insert_context(
+            table,
+            names,
+            column_type_names=[types[name] for name in names],
+            column_oriented=True,
+            settings=dict(settings),
+        )
+        try:
+            yield context
+        finally:
+            vars(context).clear()
 
     def _errors(self) -> AbstractContextManager[None]:
         """Turn what the driver raises into StoreErrors."""
