@@ -22,6 +22,10 @@ BATCHES_AT_A_TIME = 3
 BATCH_EXPANSION = 25
 """Bytes that are held while a batch is worked on, per byte of its records (measured in the sink, the largest)."""
 SMALLEST_BATCH_BYTES, LARGEST_BATCH_BYTES = MIB, 8 * MIB
+LARGEST_WORK_BYTES = MIB
+"""What the normaliser, the detectors and their like read at once, where a batch may be larger: that is some 100 ms of
+work, beside which a commit costs little. After a stall batches of 8 MiB made it seconds, in each stage again.
+"""
 SMALLEST_CACHE_BYTES = 16 * MIB
 SMALLEST_RECORD_BYTES, LARGEST_RECORD_BYTES = 4 * MIB, 64 * MIB
 SMALLEST_QUEUE_BYTES = 64 * MIB

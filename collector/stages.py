@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from collector.bus.protocol import Bus, Delivery, Fenced, Stage, Tasks
 from collector.deliveries import DeliveryTask
-from collector.memory_shares import LARGEST_BATCH_BYTES
+from collector.memory_shares import LARGEST_BATCH_BYTES, LARGEST_WORK_BYTES
 from collector.poison import DEFAULT_LIMIT, PoisonLimit, TooMuchPoison
 from collector.stage_task import StageTask, pause_seconds
 from schemas.metrics import STAGE_LAG
@@ -57,11 +57,12 @@ class StageThread:
         """A stage that no task has yet; the first one also says what the group reads."""
         self._group, self._topics = self._spare.group, self._spare.topics
         self._everywhere = bool(getattr(self._spare, "everywhere", False))
-        self._task: Callable[..., StageTask] = DeliveryTask if hasattr(self._spare, "deliver") else StageTask
+        delivers = hasattr(self._spare, "deliver")
+        self._task: Callable[..., StageTask] = DeliveryTask if delivers else StageTask
         self._poison = PoisonLimit(self._group, max_poison)
         self._bus = bus
         self._on_fenced = on_fenced
-        self._max_bytes = max_bytes
+        self._max_bytes = max_bytes if delivers else min(max_bytes, LARGEST_WORK_BYTES)
         self._tasks: dict[int, StageTask] = {}
         self._members: Tasks | None = None
         self._failures = 0

@@ -12,6 +12,7 @@ from collector import stage_task, stages
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Batch, BusUnavailable, Handled, Outgoing, Record, State
 from collector.deliveries import DeliveryTask, Plan, halves, plan_of
+from collector.memory_shares import LARGEST_WORK_BYTES
 from collector.poison import PoisonLimit
 from collector.stages import StageThread
 from schemas.topics import DEAD_LETTERS, OTLP_LOGS, OTLP_SPANS, POLICIES
@@ -149,3 +150,38 @@ def test_the_halves_of_a_plan_hold_what_it_held() -> None:
 def test_two_buses_never_give_the_store_the_same_token() -> None:
     records = [record("a", 0, 0)]
     assert plan_of("g", records).token != plan_of("g", records).token
+
+
+class Sizing(Picky):
+    """Writes down how large its batches are."""
+
+    def handle(self, batch: Batch, state: State) -> Handled:
+        return self.sized(batch)
+
+    def sized(self, batch: Batch) -> Handled:
+        """Write a batch's size down."""
+        self.written.append(bytes(sum(len(record.value) for record in batch.records)))
+        return Handled()
+
+
+class SizingDelivery(Sizing):
+    """The same, as a delivery."""
+
+    def deliver(self, batch: Batch, token: str, again: bool) -> Handled:
+        """Write it down."""
+        return self.sized(batch)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+@pytest.mark.parametrize(("kind", "batches"), [(Sizing, 4), (SizingDelivery, 1)])
+def test_a_stage_takes_little_at_a_time_of_a_backlog_and_a_delivery_much(
+    tmp_path: Path, kind: type[Picky], batches: int
+) -> None:
+    bus = EmbeddedBus(tmp_path)
+    bus.publish([Outgoing(OTLP_SPANS, "", bytes(LARGEST_WORK_BYTES // 2)) for _ in range(8)]).result(5)
+    sizing = kind()
+    run(StageThread("sizing", lambda: sizing, bus, pytest.fail))
+    bus.close()
+    assert [len(one) for one in sizing.written if one] == [8 * LARGEST_WORK_BYTES // 2 // batches] * batches
