@@ -62,6 +62,8 @@ class KafkaBus:
         BUS_CLOCK_AHEAD.set_function(self._clock.ahead_seconds)
         try:
             self._loop.run(self._open(topics))
+            for lag in self._lags:
+                lag.start()
         except BaseException:
             self._loop.run(self._topics.close())
             self._loop.close()
@@ -93,7 +95,7 @@ class KafkaBus:
         self._tasks_of(group, topics)
         membership = Membership(self._loop, self._connection, group, topics)
         membership.join()
-        lag = KafkaGroupLag(self._loop, self._connection, self._topics, self._ends, group, self._places(topics))
+        lag = self._lag_of(group, topics)
         lag.start()
         return KafkaTasks(self._loop, membership, lag, lambda number: self._task(group, topics, number))
 
@@ -135,6 +137,8 @@ class KafkaBus:
     def close(self) -> None:
         """Deliver what was accepted, then disconnect."""
         self._loop.run(self._publisher.close())
+        for lag in self._lags:
+            lag.stop()
         for reader in list(self._given):
             reader.close()
         self._loop.run(self._ends.close())
@@ -166,6 +170,11 @@ class KafkaBus:
             self._places([topic for topic in BROUGHT if topic in self._limits]),
             self._publisher.record_bytes,
         )
+        self._lags = [self._lag_of(group, BROUGHT, is_ours=False) for group in self._readers]
+
+    def _lag_of(self, group: str, topics: Sequence[str], is_ours: bool = True) -> KafkaGroupLag:
+        places = self._places([topic for topic in topics if topic in self._limits])
+        return KafkaGroupLag(self._loop, self._connection, self._topics, self._ends, group, places, is_ours)
 
     def _places(self, topics: Sequence[str]) -> Sequence[Place]:
         return [(topic, part) for topic in topics for part in range(self.partitions(topic))]

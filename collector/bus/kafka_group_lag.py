@@ -1,7 +1,8 @@
 """What a whole group has still to read, whoever works it: by what the broker knows, not by what members say.
 
 A member that dies takes its own figures with it, and until the group has noticed (its session's time) nobody has the
-member's tasks; what waits for them is in these figures all the while.
+member's tasks; what waits for them is in these figures all the while. Members show their group's, and every process of
+a pipeline that of the groups which read what senders bring: of these there may be no member left.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ LOOK_SECONDS = 5.0
 
 
 class KafkaGroupLag:
-    """Shows the lag of one group, anew every few seconds, from `start` until `stop`."""
+    """Shows the lag of one group, anew every few seconds, from `start` until `stop`.
+
+    `is_ours`: whether the group is known to be of this deployment; else what it has committed nothing of is left out.
+    """
 
     def __init__(
         self,
@@ -33,8 +37,10 @@ class KafkaGroupLag:
         ends: KafkaEnds,
         group: str,
         places: Sequence[Place],
+        is_ours: bool = True,
     ) -> None:
         self._loop = loop
+        self._is_ours = is_ours
         self._topics = topics
         self._ends = ends
         self._group = group
@@ -73,10 +79,12 @@ class KafkaGroupLag:
     async def _behind(self) -> Mapping[str, int]:
         committed = await self._topics.committed(self._group, list(self._places.values()))
         ends = await self._ends.of(list(self._places))
-        fresh = [partition for partition, place in self._places.items() if place not in committed]
-        begins = await self._ends.beginnings(fresh) if fresh else {}
+        fresh = [partition for partition, place in self._places.items() if place not in committed and self._is_ours]
+        read_to = {
+            partition: committed[place].offset for partition, place in self._places.items() if place in committed
+        }
+        read_to |= await self._ends.beginnings(fresh) if fresh else {}
         lags: Counter[str] = Counter()
-        for partition, place in self._places.items():
-            read_to = committed[place].offset if place in committed else begins[partition]
-            lags[place[0]] += max(0, ends[partition] - read_to)
+        for partition, offset in read_to.items():
+            lags[self._places[partition][0]] += max(0, ends[partition] - offset)
         return lags
