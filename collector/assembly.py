@@ -47,6 +47,7 @@ DRAIN_ORDER = (
     "healing_router",
     "healing",
     "policy_endpoint",
+    "thresholds",
     "sinks/clickhouse",
     "second_look",
     "llm_judge",
@@ -144,6 +145,7 @@ class Assembly:
     def _processors(self) -> Iterator[tuple[str, MakeStage]]:
         if not any(self._runs_processor(name) for name in self._settings.processors):
             return
+        from processors.runs.thresholds import Thresholds
         from processors.spending.model_catalogue import PricedModels
         from processors.spending.spend import SpendStage
 
@@ -151,7 +153,7 @@ class Assembly:
         wanted = [name for name in self._enabled("processors") if name != JUDGE]
         memory_bytes = self._part(self._memory.runs)
         yield from detector_stages(
-            self._settings, wanted, self._roles, models, self.bus.now_ns, memory_bytes, self._tasks
+            self._settings, wanted, self._roles, models, self.bus.now_ns, memory_bytes, self._tasks, Thresholds()
         )
         budgets = self._budgets()
         if budgets is not None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from collector.processor_groups import EMBEDDING, groups_here
+from collector.processor_groups import DETECTORS, EMBEDDING, groups_here
 from collector.roles import Roles
 from config.settings import Settings
 
 if TYPE_CHECKING:
     from collector.stage_threads import MakeStage
     from processors.detector import Embedder
+    from processors.runs.thresholds import Thresholds
     from processors.runtime import Runtime
     from processors.spending.model_catalogue import PricedModels
 
@@ -25,14 +26,17 @@ def detector_stages(
     now_ns: Callable[[], int],
     memory_bytes: int,
     tasks: int,
+    thresholds: Thresholds,
 ) -> Iterator[tuple[str, MakeStage]]:
-    """Make the stages of the processors that are enabled and that these roles run.
+    """Make the stages of the processors that are enabled and that these roles run, and what follows `thresholds`.
 
     `memory_bytes`: what the runs in memory may take of all of them, in one of so many `tasks`.
     """
     groups = groups_here(settings, enabled, roles)
+    if groups:
+        yield _board(groups, thresholds)
     for group, own in groups.items():
-        make = partial(_runtime, group, own, settings, models, now_ns, memory_bytes // len(groups), tasks)
+        make = partial(_runtime, group, own, settings, models, now_ns, memory_bytes // len(groups), tasks, thresholds)
         yield group, make
 
 
@@ -44,6 +48,7 @@ def _runtime(
     now_ns: Callable[[], int],
     memory_bytes: int,
     tasks: int,
+    thresholds: Thresholds,
 ) -> Runtime:
     """Make one stage, with what makes vectors of its own: that is for one thread."""
     from collector.components import detector_class
@@ -63,7 +68,16 @@ def _runtime(
         service.lateness_seconds,
         service.lateness_steps,
         in_memory_bytes=memory_bytes,
+        thresholds=thresholds,
     )
+
+
+def _board(groups: Collection[str], thresholds: Thresholds) -> tuple[str, MakeStage]:
+    """Make what follows the thresholds, as a group that no other process is in: each reads all of them."""
+    from processors.threshold_board import ThresholdBoard
+
+    group = "thresholds" if DETECTORS in groups else f"thresholds/{min(groups)}"
+    return group, partial(ThresholdBoard, group, thresholds)
 
 
 def _embedder(settings: Settings, tasks: int) -> Embedder:

@@ -5,11 +5,16 @@ An agent searches for the same flights again and again; the fix is safe and appl
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
+
 from collector.bus.protocol import Outgoing, Record
 from healing.asking import question
 from healing.events import healing_id, outgoing
 from healing.gate import GateSettings, decide
 from healing.published_detections import PublishedDetection, read_detection
+from healing.saying import feedback_outgoing, threshold_outgoing, verdict_on
 from processors.runs.publishing import Subject, detection_outgoing
 from schemas.detection import OPEN, Finding, Fix
 from schemas.healing import (
@@ -23,6 +28,7 @@ from schemas.healing import (
     Rule,
     risk_of,
 )
+from schemas.people import CORRECT, Threshold
 from schemas.step import SpanRef
 from schemas.timestamps import SECOND_NS, rfc3339, unix_ns
 
@@ -52,11 +58,27 @@ ASKED_FIX = ProposedFix("exponential_backoff", {"tool": "search_flights", "base_
 
 
 def example_records() -> tuple[Outgoing, ...]:
-    """Make them, in the order of their way: detection, request, question, outcome, policy."""
+    """Make them, in the order of their way: detection, request, question, outcome, policy, verdict, threshold."""
     detection = detection_outgoing(SUBJECT, FINDING, VERSION, TOLD_NS)
     request = _request(_read(detection))
     policy = _policy(request)
-    return (detection, outgoing(request), _question(request), outgoing(_outcome(request, policy)), outgoing(policy))
+    healed = (outgoing(request), _question(request), outgoing(_outcome(request, policy)), outgoing(policy))
+    return (detection, *healed, *_said(orjson.loads(detection.value)))
+
+
+def _said(detection: dict[str, Any]) -> tuple[Outgoing, Outgoing]:
+    """Let a person judge the detection, and set a threshold."""
+    verdict = verdict_on(detection, detection["confidence"], CORRECT, "ada", "It did loop.", TOLD_NS)
+    threshold = Threshold(
+        tenant="default",
+        detector="loop",
+        framework="langgraph",
+        min_confidence=0.8,
+        who="ada",
+        version=TOLD_NS // 1_000_000,
+        at=rfc3339(TOLD_NS),
+    )
+    return feedback_outgoing(verdict), threshold_outgoing(threshold)
 
 
 def _read(detection: Outgoing) -> PublishedDetection:

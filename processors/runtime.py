@@ -20,6 +20,7 @@ from processors.runs.keyed_state import KeyedState
 from processors.runs.publisher import RunPublisher, attribute, close_all
 from processors.runs.publishing import Versions
 from processors.runs.state import RunState
+from processors.runs.thresholds import Thresholds
 from processors.runs.window import Entry
 from schemas.keys import join_key
 from schemas.metrics import DETECTOR_ERRORS, LATE_STEPS, STAGE_RECORDS
@@ -62,6 +63,7 @@ class Runtime:
         lateness_steps: int = 1000,
         max_runs: int = 200_000,
         in_memory_bytes: int = keyed_state.IN_MEMORY_BYTES,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self.group = group
         self._detectors = detectors
@@ -74,7 +76,7 @@ class Runtime:
         self._lateness_steps = lateness_steps
         self._max_runs = max_runs
         self._runs = KeyedState(group, [FoldCodec(detector) for detector in detectors], in_memory_bytes)
-        self._publisher = RunPublisher(detectors, Versions())
+        self._publisher = RunPublisher(detectors, Versions(), thresholds)
 
     def restore(self, state: State) -> None:
         """Start from the committed state."""

@@ -89,6 +89,25 @@ CHANNELS: tuple[Channel, ...] = (
         schema="policy-1",
     ),
     Channel(
+        topics.THRESHOLDS,
+        "threshold",
+        "From which confidence on a detector's findings are told: the highest version of each key holds. Compacted; "
+        "a threshold is taken away by a record whose min_confidence is null.",
+        "tenant/detector/framework",
+        JSON,
+        (SEND, RECEIVE),
+        schema="threshold-1",
+    ),
+    Channel(
+        topics.FEEDBACK,
+        "feedback",
+        "Verdicts of people on detections. Of one person's on one detection the highest version counts.",
+        "tenant/detection id",
+        JSON,
+        (SEND, RECEIVE),
+        schema="feedback-1",
+    ),
+    Channel(
         topics.OTLP_SPANS,
         "otlp_spans",
         "Spans as they came: ExportTraceServiceRequest. A Collector's kafkaexporter may write here "

@@ -137,6 +137,10 @@ LIVE_RUNS = Gauge("tracemend_live_runs", "Runs that have state", ["processor"])
 STATE_BYTES = Gauge("tracemend_state_bytes", "Bytes of state held for live runs", ["processor"])
 DETECTOR_ERRORS = CollectorCounter("tracemend_detector_errors", "Exceptions in a detector", ["detector", "error"])
 DETECTIONS_PUBLISHED = CollectorCounter("tracemend_detections", "Detection versions published", ["type", "status"])
+HELD_BACK = CollectorCounter(
+    "tracemend_findings_held_back", "Times a finding was below the threshold that people set, and not told", ["type"]
+)
+THRESHOLDS_IGNORED = CollectorCounter("tracemend_thresholds_ignored", "Thresholds that were not taken over", ["reason"])
 ESCALATED = CollectorCounter("tracemend_escalations", "Findings handed to the next tier", ["type"])
 UNKNOWN_MODELS = CollectorCounter("tracemend_unknown_models", "Models without a price, counted once each", ["model"])
 DETECTION_SECONDS = Histogram(

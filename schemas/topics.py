@@ -19,6 +19,8 @@ HEALING = "healing"
 APPROVALS = "approvals"
 HEALING_OUTCOMES = "healing_outcomes"
 POLICIES = "policies"
+THRESHOLDS = "thresholds"
+FEEDBACK = "feedback"
 DEAD_LETTERS = "dead_letters"
 
 DAY_SECONDS = 86_400
@@ -58,6 +60,8 @@ TOPICS: tuple[Topic, ...] = (
     Topic(APPROVALS, 30 * DAY_SECONDS, public_json=True),
     Topic(HEALING_OUTCOMES, 30 * DAY_SECONDS, public_json=True),
     Topic(POLICIES, 0, compacted=True, public_json=True),
+    Topic(THRESHOLDS, 0, compacted=True, public_json=True),
+    Topic(FEEDBACK, 30 * DAY_SECONDS, public_json=True),
     Topic(DEAD_LETTERS, 30 * DAY_SECONDS),
 )
 GROUPS = (
@@ -71,6 +75,7 @@ GROUPS = (
     "healing_router",
     "healing",
     "policy_endpoint",
+    "thresholds",
     "sinks/clickhouse",
 )
 """The groups that read topics; each keeps its state on a changelog of its own where the bus is Kafka."""

@@ -22,7 +22,7 @@ from schemas.keys import DEFAULT_TENANT
 from schemas.metrics import SPANS_OUT_OF_RANGE
 from schemas.steps_codec import decode_steps
 from schemas.usage import decode_usage
-from sinks import event_rows, otlp_rows, record_rows, step_rows
+from sinks import event_rows, otlp_rows, people_rows, record_rows, step_rows
 from sinks.columns import DAY_NS, Columns, Row
 from sinks.table_layout import RETENTION_DAYS
 
@@ -127,6 +127,12 @@ class BatchRows:
     def _policy(self, record: Record) -> None:
         self._put("policies", event_rows.POLICY_COLUMNS, *event_rows.policy_row(record))
 
+    def _feedback(self, record: Record) -> None:
+        self._put("feedback", people_rows.FEEDBACK_COLUMNS, *people_rows.feedback_row(record))
+
+    def _threshold(self, record: Record) -> None:
+        self._put("thresholds", people_rows.THRESHOLD_COLUMNS, *people_rows.threshold_row(record))
+
     def _dead_letter(self, record: Record) -> None:
         self._put("dead_letters", record_rows.DEAD_LETTER_COLUMNS, *record_rows.dead_letter_row(record))
 
@@ -144,6 +150,8 @@ _WRITERS: dict[str, Callable[[BatchRows, Record], None]] = {
     topics.HEALING_OUTCOMES: BatchRows._outcome,
     topics.APPROVALS: BatchRows._approval,
     topics.POLICIES: BatchRows._policy,
+    topics.FEEDBACK: BatchRows._feedback,
+    topics.THRESHOLDS: BatchRows._threshold,
     topics.DEAD_LETTERS: BatchRows._dead_letter,
 }
 """Not of each batch: bound methods would hold it in a circle, with all its rows until the garbage collector comes."""

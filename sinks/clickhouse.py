@@ -39,6 +39,8 @@ TOPICS = (
     topics.HEALING_OUTCOMES,
     topics.APPROVALS,
     topics.POLICIES,
+    topics.FEEDBACK,
+    topics.THRESHOLDS,
     topics.DEAD_LETTERS,
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from schemas.people import Feedback, Threshold, read_feedback, read_threshold
 from schemas.step import Step
 from sinks.step_rows import read_step
 
@@ -98,6 +99,30 @@ def healing(query: Query) -> list[dict[str, Any]]:
 def policies(query: Query) -> list[dict[str, Any]]:
     """Read the policies in force."""
     return _documents(query, "SELECT Json FROM policies FINAL ORDER BY Tenant, Service, Agent")
+
+
+def feedback(query: Query) -> list[Feedback]:
+    """Read the verdicts of people: the newest of each person on each detection."""
+    rows = query("SELECT Json FROM feedback FINAL ORDER BY Tenant, DetectionId, Who", {})
+    return [read_feedback(row["Json"].encode()) for row in rows]
+
+
+def thresholds(query: Query) -> list[Threshold]:
+    """Read what was last said of each threshold, also that it was taken away."""
+    rows = query("SELECT Json FROM thresholds FINAL ORDER BY Tenant, Detector, Framework", {})
+    return [read_threshold(row["Json"].encode()) for row in rows]
+
+
+def detection_versions(query: Query, id_: str) -> list[dict[str, Any]]:
+    """Read every version of the detections whose ids begin so, oldest first; as many as one answer holds."""
+    sql = f"SELECT Json FROM detections FINAL WHERE startsWith(Id, {{id:String}}) ORDER BY Version LIMIT {PAGE}"  # noqa: S608
+    return [orjson.loads(row["Json"]) for row in query(sql, {"id": id_})]
+
+
+def detection_ids(query: Query) -> list[str]:
+    """List the ids of the newest detections."""
+    sql = "SELECT DISTINCT Id FROM (SELECT Id FROM detections ORDER BY DetectedAt DESC LIMIT 2000)"
+    return [str(row["Id"]) for row in query(sql, {})]
 
 
 def waiting(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ SOURCES = {
     "healing": topics.HEALING_OUTCOMES,
     "approvals": topics.APPROVALS,
     "policies": topics.POLICIES,
+    "feedback": topics.FEEDBACK,
+    "thresholds": topics.THRESHOLDS,
     "dead_letters": topics.DEAD_LETTERS,
 }
 """Which topic a table's rows come from."""

@@ -11,6 +11,7 @@ import typer
 
 from collector.cli.bus_commands import bus_app, dead_letters_app, topics_app
 from collector.cli.command import Config, DataDir, Format, Set, guarded, leave
+from collector.cli.people_commands import feedback_app, thresholds_app
 
 app = typer.Typer(
     name="tracemend",
@@ -34,6 +35,8 @@ app.add_typer(policies_app, name="policies")
 app.add_typer(bus_app, name="bus")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(topics_app, name="topics")
+app.add_typer(feedback_app)
+app.add_typer(thresholds_app, name="thresholds")
 
 Tenant = Annotated[str, typer.Option(help="Whose key it is.")]
 EntryFormat = Annotated[str, typer.Option("--format", help="yaml or json.")]

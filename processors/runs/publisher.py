@@ -14,19 +14,26 @@ from processors.runs.publishing import (
     digest,
     escalation_outgoing,
     is_grey,
-    worth_publishing,
 )
 from processors.runs.state import Published, RunState
+from processors.runs.thresholds import LEAST, Thresholds
 from schemas.detection import CLOSED, WITHDRAWN, Finding
-from schemas.metrics import DETECTION_SECONDS
+from schemas.metrics import DETECTION_SECONDS, HELD_BACK
 from schemas.step import SpanRef
 
 
 class RunPublisher:
-    """Publishes what changed in a run. `versions` is shared by all runs of the group."""
+    """Publishes what changed in a run. `versions` is shared by all runs of the group.
 
-    def __init__(self, detectors: Sequence[AnyDetector], versions: Versions) -> None:
+    `thresholds` decide whether an episode is told for the first time; one that was told goes on being told whatever
+    is set later, so that its readers see how it ends.
+    """
+
+    def __init__(
+        self, detectors: Sequence[AnyDetector], versions: Versions, thresholds: Thresholds | None = None
+    ) -> None:
         self._detectors = detectors
+        self._thresholds = Thresholds() if thresholds is None else thresholds
         self._versions = versions
 
     def changes(self, run: RunState, now_ns: int, detected_ns: int, everything: bool) -> Iterator[Outgoing]:
@@ -64,7 +71,9 @@ class RunPublisher:
         agent = run.agent_of(crossing, finding.agent or (known.agent if known else ""))
         subject = self._subject(run, number, agent)
         mark, whose = digest(finding), digest(subject)
-        if not _says_more(known, finding, mark, whose):
+        if known is None and not self._is_told(subject, finding):
+            return ()
+        if known is not None and not _says_more(known, finding, mark, whose):
             return ()
         version = self._versions.next(now_ns, above=known.version if known else 0)
         run.published[number][key] = Published(
@@ -84,6 +93,15 @@ class RunPublisher:
         if known is None:
             DETECTION_SECONDS.labels(detector=subject.processor).observe(max(0, detected_ns - run.last_seen_ns) / 1e9)
         return outputs
+
+    def _is_told(self, subject: Subject, finding: Finding) -> bool:
+        """Say whether an episode that was not told yet is worth telling: from its threshold on."""
+        least = self._thresholds.least(subject.tenant, finding.type, subject.framework)
+        if finding.confidence >= least:
+            return True
+        if finding.confidence >= LEAST:
+            HELD_BACK.labels(type=finding.type).inc()
+        return False
 
     def _withdraw(self, run: RunState, number: int, key: str, now_ns: int, detected_ns: int) -> Outgoing:
         known = run.published[number].pop(key)
@@ -129,9 +147,7 @@ class RunPublisher:
             run.published[number] = {key: known for key, known in run.published[number].items() if key in episodes}
 
 
-def _says_more(known: Published | None, finding: Finding, mark: int, whose: int) -> bool:
-    if known is None:
-        return worth_publishing(finding)
+def _says_more(known: Published, finding: Finding, mark: int, whose: int) -> bool:
     if known.whose != whose:
         return True
     if known.digest == mark:

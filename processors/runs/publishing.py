@@ -54,11 +54,6 @@ def detection_id(tenant: str, run_id: str, finding: Finding) -> str:
     return xxhash.xxh3_128_hexdigest(identity.encode())
 
 
-def worth_publishing(finding: Finding) -> bool:
-    """Say whether a finding is strong enough to be told at all."""
-    return finding.confidence >= GREY_ZONE[0]
-
-
 def digest(seen: Finding | Subject) -> int:
     """Fingerprint what a reader would see."""
     return xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(seen, order="sorted"))
