@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ DOORS = (
 )
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+SAMPLE = re.compile(r"\w+\{(?P<labels>.*)\} (?P<value>\S+)")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
 FIRST = "receivers"
 """What the first process does where there are several."""
 
@@ -41,9 +44,9 @@ class RunningPipeline:
         """Read what each process has used of the processors."""
         return {name: _cpu(pid) for name, pid in self._pids.items()}
 
-    def resident_bytes(self) -> int:
-        """Read what all of them hold of the memory; what they share counts in each."""
-        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES for pid in self._pids.values())
+    def resident_bytes(self) -> Mapping[str, int]:
+        """Read what each process holds of the memory; what they share counts in each."""
+        return {name: _resident(pid) for name, pid in self._pids.items()}
 
     def bus_bytes(self) -> int:
         """Read how large the bus's files are."""
@@ -51,15 +54,20 @@ class RunningPipeline:
 
     def lag(self) -> int:
         """Count the records that stages have still to read."""
-        return int(sum(self.samples("tracemend_stage_lag_records")))
+        return int(sum(self.lags().values()))
 
-    def samples(self, name: str) -> list[float]:
-        """Read a metric's values."""
+    def lags(self) -> Mapping[tuple[str, str], float]:
+        """Count them by stage and topic."""
+        return {(labels["stage"], labels["topic"]): lag for labels, lag in self.samples("tracemend_stage_lag_records")}
+
+    def samples(self, name: str) -> list[tuple[Mapping[str, str], float]]:
+        """Read a metric's labels and values."""
         connection = http.client.HTTPConnection(self.metrics, timeout=30)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()
-        return [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name}{{")]
+        found = (SAMPLE.fullmatch(line) for line in lines if line.startswith(f"{name}{{"))
+        return [(dict(LABEL.findall(one["labels"])), float(one["value"])) for one in found if one is not None]
 
     def settle(self) -> None:
         """Wait until everything is read."""
@@ -91,6 +99,10 @@ def _command(data_dir: Path, settings: tuple[str, ...]) -> list[str]:
     every = [f"{door}=127.0.0.1:0" for door in DOORS] + list(settings)
     options = [part for setting in every for part in ("--set", setting)]
     return [sys.executable, "-m", "collector.cli.main", "up", "--data-dir", str(data_dir), *options]
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
 
 
 def _cpu(pid: int) -> float:
