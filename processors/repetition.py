@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from processors.detector import At, Detector, DetectorConfig
+from processors.detector import At, Detector, DetectorConfig, Embedder
 from processors.loops.actions import fingerprint
 from processors.meaning.repetition_acts import ACTIVE, Act, Sort, act_of
 from processors.meaning.repetition_report import report
@@ -39,7 +39,7 @@ class RepetitionDetector(Detector[RepetitionConfig, Act, RepetitionState]):
     """Compares what an agent asks or says with what it asked or said before, by meaning, and what came of it."""
 
     name = "repetition"
-    version = "1"
+    version = "2"
     Config: ClassVar = RepetitionConfig
     Item: ClassVar = Act
     State: ClassVar = RepetitionState
@@ -64,20 +64,20 @@ class RepetitionDetector(Detector[RepetitionConfig, Act, RepetitionState]):
         state.models_seen = state.models_seen or item.sort == Sort.SAYING
         place = _place(state, at)
         state.acts += 1
-        return [report(row, state.trace) for row in _take(state, at.agent, item, place)]
+        return [report(row, state.trace) for row in _take(state, at.agent, item, place, self.embedder)]
 
     def finish(self, state: RepetitionState) -> Sequence[Finding]:
         """Tell the last figures of what still goes on."""
         return [report(row, state.trace) for row in state.rows.values() if row.is_open]
 
 
-def _take(state: RepetitionState, agent: str, act: Act, place: Place) -> list[Row]:
+def _take(state: RepetitionState, agent: str, act: Act, place: Place, embedder: Embedder) -> list[Row]:
     is_call = act.sort == Sort.CALL
     key = f"{int(is_call)}{agent}"
     if not is_call:
         act = _as_heard(state, agent, act)
     closed = _interrupt(state, agent) if is_call and not act.nothing else []
-    return closed + _take_in_row(state, key, act, place)
+    return closed + _take_in_row(state, key, act, place, embedder)
 
 
 def _as_heard(state: RepetitionState, agent: str, act: Act) -> Act:
@@ -99,9 +99,9 @@ def _interrupt(state: RepetitionState, agent: str) -> list[Row]:
     return [row] if row.crossing is not None else []
 
 
-def _take_in_row(state: RepetitionState, key: str, act: Act, place: Place) -> list[Row]:
+def _take_in_row(state: RepetitionState, key: str, act: Act, place: Place, embedder: Embedder) -> list[Row]:
     row = state.rows.pop(key, None)
-    if row is not None and row.follows(act):
+    if row is not None and row.follows(act, embedder):
         told = row.add(act, place)
         state.rows[key] = row
         return [row] if told else []

@@ -36,7 +36,7 @@ def pack(text: str) -> bytes:
     return b"".join(packed_word(word) for word in words[:WORDS_CAP])
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=32_768)
 def packed_word(word: str) -> bytes:
     """Pack one word (lower case)."""
     content = (len(word) >= CONTENT_WORD or not word.isascii()) and word not in JOINING_WORDS

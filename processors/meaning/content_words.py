@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 from processors.loops.vocabulary import JOINING_WORDS
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
+LETTERS = re.compile(r"[^\W\d_]{4,}")
+"""A word long enough to carry content."""
 
 
 def content_words(text: str) -> Iterator[str]:
     """Give the distinct words of content of a text, lower case, in order; reads no further than it is asked."""
     seen: set[str] = set()
-    for match in _WORD.finditer(text.lower()):
+    for match in LETTERS.finditer(text.lower()):
         word = match.group()
         if word not in seen and word not in JOINING_WORDS:
             seen.add(word)

@@ -6,10 +6,13 @@ What comes of an act decides. Cosines alone do not: of a static table they are h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from processors.detector import Embedder
 from processors.loops.wording import FIGURE, is_same_form, related
-from processors.meaning.repetition_acts import Act, Sort
+from processors.meaning.repetition_acts import Act, Meaning, Sort
 from processors.meaning.vectors import likenesses
 from processors.meaning.word_sketch import news, split
 from schemas.detection import CLOSED, OPEN
@@ -56,8 +59,8 @@ class Row(msgspec.Struct, array_like=True):
     name: str
     sort: int
     preview: str
-    meanings: list[bytes]
-    brought: list[bytes]
+    meanings: list[Meaning]
+    brought: list[Meaning]
     words: bytes
     known: bytes
     heard: list[int]
@@ -78,11 +81,18 @@ class Row(msgspec.Struct, array_like=True):
         """Whether it has been told and goes on."""
         return self.crossing is not None and self.status == OPEN
 
-    def follows(self, act: Act) -> bool:
-        """Say whether an act goes on with this row: about the same, in the same way, and nothing new came of it."""
+    def follows(self, act: Act, embedder: Embedder) -> bool:
+        """Say whether an act goes on with this row: about the same, in the same way, and nothing new came of it.
+
+        Words are compared first: vectors are made of those few acts only that bring none that are new.
+        """
         if act.name != self.name or act.sort != self.sort or not (act.captured and act.meaning):
             return False
-        return self._is_about_it(act) and self._brings_nothing_new(act)
+        known = self._known()
+        share, figures = news(act.asked, known)
+        if figures or (act.is_long(LONG_WORDS) and share > NEW_WORDS_LIKE):
+            return False
+        return self._brings_nothing_new(act, known, embedder) and self._is_about_it(act, embedder)
 
     def add(self, act: Act, place: Place) -> bool:
         """Go on with this row; returns whether that is worth telling."""
@@ -96,29 +106,24 @@ class Row(msgspec.Struct, array_like=True):
             self.spans.append(place)
         return self._crosses(place)
 
-    def _is_about_it(self, act: Act) -> bool:
-        is_long = act.is_long(LONG_WORDS)
-        same = SAME_LONG if is_long else SAME_SHORT
-        if float(likenesses(act.meaning, self.meanings).max(initial=0.0)) < same:
-            return False
-        share, figures = news(act.asked, self._known())
-        return figures == 0 and (not is_long or share <= NEW_WORDS_LIKE)
+    def _is_about_it(self, act: Act, embedder: Embedder) -> bool:
+        same = SAME_LONG if act.is_long(LONG_WORDS) else SAME_SHORT
+        return _is_like_any(act.meaning, self.meanings, same, embedder)
 
-    def _brings_nothing_new(self, act: Act) -> bool:
+    def _brings_nothing_new(self, act: Act, known: frozenset[bytes], embedder: Embedder) -> bool:
         if act.nothing or act.heard in self.heard or self.heard == [0]:
             return True  # the last: nothing was heard yet that this could be compared with
-        share, figures = news(act.outcome, self._known())
+        share, figures = news(act.outcome, known)
         if figures:
-            return act.sort == Sort.TURN and act.is_long(LONG_WORDS) and self._only_counts(act)
-        return share <= NEW_WORDS or (share <= NEW_WORDS_LIKE and self._is_like_before(act))
+            return act.sort == Sort.TURN and act.is_long(LONG_WORDS) and self._only_counts(act, known)
+        if share <= NEW_WORDS:
+            return True
+        return share <= NEW_WORDS_LIKE and _is_like_any(act.brought, self.brought, SAME_SHORT, embedder)
 
-    def _only_counts(self, act: Act) -> bool:
+    @staticmethod
+    def _only_counts(act: Act, known: frozenset[bytes]) -> bool:
         """Say whether the state after a turn differs from those before in figures alone: a counter is no progress."""
-        known = self._known()
         return all(word in known or word[0] & FIGURE for word in split(act.outcome))
-
-    def _is_like_before(self, act: Act) -> bool:
-        return float(likenesses(act.brought, self.brought).max(initial=0.0)) >= SAME_SHORT
 
     def _compare(self, act: Act, place: Place) -> None:
         if act.words and act.words == self.words:
@@ -143,8 +148,8 @@ class Row(msgspec.Struct, array_like=True):
         if act.heard not in self.heard:
             self.heard = [*self.heard, act.heard][-REMEMBERED:]
         known = self._known()
-        fresh = [word for word in (*split(act.asked), *split(act.outcome)) if word not in known]
-        self.known += b"".join(dict.fromkeys(fresh))
+        fresh = dict.fromkeys(word for word in split(act.asked + act.outcome) if word not in known)
+        self.known += b"".join(fresh)
         self.known = self.known[-2 * KNOWN_CAP :]
 
     def _known(self) -> frozenset[bytes]:
@@ -173,6 +178,11 @@ class Row(msgspec.Struct, array_like=True):
         """Say how sure it is: by how many there are, and whether anything came of them."""
         sure = 0.62 if self.barren >= self.count - 1 else 0.5
         return min(MOST_SURE, sure + 0.05 * (self.count - SURE_REPETITIONS))
+
+
+def _is_like_any(one: Meaning, others: Sequence[Meaning], same: float, embedder: Embedder) -> bool:
+    vectors = [other.vector(embedder) for other in others]
+    return float(likenesses(one.vector(embedder), vectors).max(initial=0.0)) >= same
 
 
 def begin_row(act: Act, place: Place) -> Row:

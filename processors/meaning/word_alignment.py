@@ -9,13 +9,18 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from processors.meaning.content_words import content_words
+from processors.loops.vocabulary import JOINING_WORDS
+from processors.meaning.content_words import LETTERS
 from processors.meaning.static_table import StaticTable
 from processors.meaning.vectors import DIMENSIONS
 
 WORDS_OF, WORDS_BY = 40, 160
 """Distinct words of content that are looked at of the text asked about, and of the one that may cover it."""
 WORDS_REMEMBERED = 32_768
+TEXTS_REMEMBERED, TEXT_CAP = 256, 1_024
+"""Texts whose words are remembered, for roles and tasks come again with each step; longer ones are not."""
+READ_CAP = 4_096
+"""Characters of a text that are read: more than hold so many words in most of them."""
 TOO_NEAR = 0.6
 """Cosine to a word left apart from which on a word is one of its kind (assist, help, helping)."""
 
@@ -23,11 +28,11 @@ Rows = npt.NDArray[np.float32]
 
 
 class WordAlignment:
-    """Aligns the words of texts by their vectors, which it remembers."""
+    """Aligns the words of texts by their vectors, which it remembers as rows of one matrix."""
 
     def __init__(self, table: StaticTable) -> None:
-        self._table = table
-        self._known: dict[str, Rows | None] = {}
+        self._words = _WordRows(table)
+        self._texts: dict[tuple[str, int], Rows] = {}
 
     def coverage(self, of: str, by: str, apart: str = "") -> tuple[float, int, int]:
         """Say how much of a text another covers, 0 to 1, and how many words of either that rests on.
@@ -35,35 +40,59 @@ class WordAlignment:
         Words near to those of `apart` are not counted. Without words on either side the share is 0.
         """
         asked, told = self._rows(of, WORDS_OF), self._rows(by, WORDS_BY)
-        own = self._count_without(asked, self._rows(apart, WORDS_OF)) if apart else len(asked)
-        if not asked or not told:
+        own = _count_without(asked, self._rows(apart, WORDS_OF)) if apart else len(asked)
+        if not len(asked) or not len(told):
             return 0.0, own, len(told)
-        nearest = (np.stack(asked) @ np.stack(told).T).max(axis=1)
-        return round(float(nearest.mean()), 3), own, len(told)
+        return round(float(_nearest(asked, told).mean()), 3), own, len(told)
 
     def nearest(self, of: str, by: str) -> list[float]:
         """Say for each distinct word of content of a text how near the other comes to it, 0 to 1."""
         asked, told = self._rows(of, WORDS_OF), self._rows(by, WORDS_BY)
-        if not asked or not told:
+        if not len(asked) or not len(told):
             return [0.0] * len(asked)
-        return [round(max(0.0, float(one)), 3) for one in (np.stack(asked) @ np.stack(told).T).max(axis=1)]
+        near: list[float] = np.maximum(_nearest(asked, told), 0.0).round(3).tolist()
+        return near
 
-    def _rows(self, text: str, most: int) -> list[Rows]:
-        rows: list[Rows] = []
-        for word in content_words(text):
-            row = self._row(word)
-            if row is not None:
-                rows.append(row)
-                if len(rows) >= most:
-                    break
-        return rows
+    def _rows(self, text: str, most: int) -> Rows:
+        """Give the vectors of a text's first words of content."""
+        if len(text) > TEXT_CAP:
+            return self._words.rows(text[:READ_CAP], most)
+        known = self._texts.get((text, most))
+        if known is None:
+            if len(self._texts) >= TEXTS_REMEMBERED:
+                self._texts.clear()
+            known = self._texts[text, most] = self._words.rows(text, most)
+        return known
 
-    def _row(self, word: str) -> Rows | None:
-        if word not in self._known:
-            if len(self._known) >= WORDS_REMEMBERED:
-                self._known.clear()
-            self._known[word] = self._made(word)
-        return self._known[word]
+
+class _WordRows(dict[str, int]):
+    """The row of each word met so far; -1 for those that say nothing or that the table does not know."""
+
+    def __init__(self, table: StaticTable) -> None:
+        super().__init__()
+        self._table = table
+        self._filled = 0
+        self._matrix: Rows = np.zeros((1_024, DIMENSIONS), np.float32)
+
+    def rows(self, text: str, most: int) -> Rows:
+        """Give the vectors of the distinct words of content of a text, in order, of the first so many."""
+        if len(self) >= WORDS_REMEMBERED:
+            self._forget()
+        words = dict.fromkeys(LETTERS.findall(text.lower()))
+        numbers = [number for number in map(self.__getitem__, words) if number >= 0][:most]
+        return self._matrix.take(numbers, axis=0)
+
+    def __missing__(self, word: str) -> int:
+        row = None if word in JOINING_WORDS else self._made(word)
+        if row is None:
+            self[word] = -1
+            return -1
+        if self._filled == len(self._matrix):
+            self._matrix = np.concatenate([self._matrix, np.zeros_like(self._matrix)])
+        self._matrix[self._filled] = row
+        self[word] = self._filled
+        self._filled += 1
+        return self._filled - 1
 
     def _made(self, word: str) -> Rows | None:
         pieces = self._table.pieces.numbers(word)
@@ -71,9 +100,17 @@ class WordAlignment:
         length = float(np.sqrt(total @ total))
         return total / np.float32(length) if length else None
 
-    @staticmethod
-    def _count_without(rows: list[Rows], apart: list[Rows]) -> int:
-        if not rows or not apart:
-            return len(rows)
-        near = (np.stack(rows) @ np.stack(apart).T).max(axis=1)
-        return int((near < TOO_NEAR).sum())
+    def _forget(self) -> None:
+        self.clear()
+        self._filled = 0
+
+
+def _nearest(asked: Rows, told: Rows) -> Rows:
+    nearest: Rows = (asked @ told.T).max(axis=1)
+    return nearest
+
+
+def _count_without(rows: Rows, apart: Rows) -> int:
+    if not len(rows) or not len(apart):
+        return len(rows)
+    return int((_nearest(rows, apart) < TOO_NEAR).sum())

@@ -6,6 +6,8 @@ from collections.abc import Set as AbstractSet
 
 from processors.loops.wording import FIGURE, WORD, packed_word
 
+READ_CAP = 2_048
+"""Characters of a text that are read: those of more words than are sketched."""
 SKETCH_CAP = 64
 """Words of a text that are sketched."""
 WORD_BYTES = 2
@@ -14,8 +16,8 @@ WORD_BYTES = 2
 def sketch(text: str) -> bytes:
     """Sketch a text: its distinct words of content and its figures."""
     found: dict[bytes, None] = {}
-    for match in WORD.finditer(text.casefold()):
-        word = packed_word(match.group())
+    for each in dict.fromkeys(WORD.findall(text.casefold(), 0, READ_CAP)):
+        word = packed_word(each)
         if word[0] & 3:
             found[word] = None
             if len(found) >= SKETCH_CAP:
