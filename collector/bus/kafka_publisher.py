@@ -18,10 +18,10 @@ from itertools import count
 from aiokafka import AIOKafkaProducer
 
 from collector.bus.kafka_connection import KafkaConnection
-from collector.bus.kafka_errors import is_too_large, too_large
+from collector.bus.kafka_errors import is_too_large, sorted_error, too_large
 from collector.bus.kafka_lanes import Lanes, Parcel
 from collector.bus.kafka_loop import LoopThread
-from collector.bus.kafka_records import size_of, to_send
+from collector.bus.kafka_records import Sent, size_of, to_send
 from collector.bus.kafka_transactions import has_ended, let_go
 from collector.bus.protocol import BusUnavailable, Outgoing
 
@@ -126,27 +126,31 @@ class Publisher:
                 self._send(records, done)
 
     def _send(self, records: Sequence[Outgoing], done: Future[None]) -> None:
-        refusal = self._refusal(records)
-        if refusal is not None or self._lanes is None or not records:
-            _tell(done, refusal)
+        try:
+            lanes, ready = self._sending(), [self._ready(record) for record in records]
+        except Exception as error:  # noqa: BLE001  # whatever it is, others that were taken with it are sent
+            done.set_exception(sorted_error(error, "publishing"))
+            return
+        if not ready:
+            done.set_result(None)
             return
         number = next(self._numbers)
         self._under_way[number] = time.monotonic()
         parcel = Parcel(len(records), done, partial(self._under_way.__delitem__, number))
-        for record in records:
-            where = self._connection.on_broker(record.topic)
-            self._measure(record)
-            self._lanes.add(
-                to_send(record, where, self._partitions(record.topic)), partial(self._arrived, parcel, record)
-            )
+        for record, sent in zip(records, ready, strict=True):
+            lanes.add(sent, partial(self._arrived, parcel, record))
 
-    def _refusal(self, records: Sequence[Outgoing]) -> Exception | None:
+    def _sending(self) -> Lanes:
         if self._lanes is None:
-            return BusUnavailable("Kafka took the producer there was for none of its own: another one is begun")
-        for record in records:
-            if size_of(record) > self._limit(record.topic):
-                return too_large(record.topic, len(record.value), self._limit(record.topic))
-        return None
+            raise BusUnavailable("Kafka has no more use for the producer there was: another one is being begun")
+        return self._lanes
+
+    def _ready(self, record: Outgoing) -> Sent:
+        limit = self._limit(record.topic)
+        if size_of(record) > limit:
+            raise too_large(record.topic, len(record.value), limit)
+        self._measure(record)
+        return to_send(record, self._connection.on_broker(record.topic), self._partitions(record.topic))
 
     def _measure(self, record: Outgoing) -> None:
         size = len(record.value)
@@ -169,10 +173,3 @@ class Publisher:
                 await self.start()
             except Exception:  # noqa: BLE001  # whatever it is: what is published meanwhile is refused
                 await asyncio.sleep(AGAIN_SECONDS)
-
-
-def _tell(done: Future[None], error: Exception | None) -> None:
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)

@@ -53,5 +53,16 @@ def test_a_producer_that_came_out_of_order_is_replaced(
     bus.close()
 
 
+def test_what_cannot_be_published_keeps_nothing_else_from_it(kafka: Broker, topic_prefix: str) -> None:
+    make_topics(KafkaConnection(kafka.bootstrap, topic_prefix))
+    bus = open_kafka_bus(kafka.bootstrap, topic_prefix)
+    nowhere, nothing = bus.publish([Outgoing("no_such_topic", "k", b"")]), bus.publish([])
+    publish(bus, b"beside it")
+    with pytest.raises(BusUnavailable, match="no_such_topic"):
+        nowhere.result(WAIT_SECONDS)
+    nothing.result(WAIT_SECONDS)
+    bus.close()
+
+
 def _out_of_order(*_: object) -> None:
     raise OutOfOrderSequenceNumber
