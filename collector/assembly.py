@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from collector.admission import Admission, resident_bytes
 from collector.detector_stages import detector_stages
-from collector.judging import JUDGE, judge_stages
+from collector.judging import JUDGE, judge_stages, why_off
 from collector.looking import second_look_stages, takes_second_looks
 from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
 from collector.opened_bus import open_bus
@@ -46,6 +46,8 @@ DRAIN_ORDER = (
     "spend",
     "healing_router",
     "healing",
+    "review_requests",
+    "review_answers",
     "policy_endpoint",
     "thresholds",
     "sinks/clickhouse",
@@ -222,8 +224,21 @@ class Assembly:
             gate = GateSettings(healing.dry_run, healing.min_confidence, healing.max_age_seconds)
             yield HealingRouter.group, HealingRouter
             yield HealingConsumer.group, partial(HealingConsumer, gate)
+        if self._roles.runs(HEALING):
+            yield from self._reviews(healing.reviews_per_hour)
         if self._roles.runs(POLICIES):
             yield PolicyBoard.group, lambda: self._policies
+
+    def _reviews(self, per_hour: int) -> Iterator[tuple[str, MakeStage]]:
+        """Make what asks people about detections, of a tenant so often an hour over all tasks, and takes answers."""
+        if not per_hour:
+            return
+        from healing.review_answers import ReviewAnswers
+        from healing.review_requests import ReviewRequests
+
+        is_judged = JUDGE in self._enabled("processors") and not why_off(self._settings)
+        yield ReviewRequests.group, partial(ReviewRequests, max(1, per_hour // self._tasks), is_judged)
+        yield ReviewAnswers.group, ReviewAnswers
 
     def _servers(self) -> Iterator[ClickHouseHttp]:
         door = self._settings.extensions.get("clickhouse_http")

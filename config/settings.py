@@ -161,12 +161,13 @@ class BusSettings(Section):
 
 
 class HealingSettings(Section):
-    """Which fixes apply by themselves."""
+    """Which fixes apply by themselves, and how many detections of a tenant people are asked about an hour (0: none)."""
 
     enabled: bool = True
     dry_run: bool = False
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.80
     max_age_seconds: Seconds = 900
+    reviews_per_hour: Annotated[int, Field(ge=0, le=10_000)] = 20
 
 
 class ModelSettings(Section):

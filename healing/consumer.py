@@ -22,7 +22,17 @@ from healing.homes import Home, home_of
 from healing.ledger import Healing, Phase
 from healing.published_detections import EVIDENCE_BYTES, PARAMETER_BYTES
 from schemas.detection import WITHDRAWN
-from schemas.healing import APPROVED, REJECTED, WIDEN, WITHDRAW, Approval, HealingRequest, UnreadableDocument, decode
+from schemas.healing import (
+    APPROVED,
+    REJECTED,
+    REVIEW,
+    WIDEN,
+    WITHDRAW,
+    Approval,
+    HealingRequest,
+    UnreadableDocument,
+    decode,
+)
 from schemas.metrics import HEALING_DECISIONS, POLICIES_IN_FORCE, GaugePart
 from schemas.topics import APPROVALS, HEALING
 
@@ -101,9 +111,9 @@ def _request(record: Record, draft: Draft, casework: Casework) -> Iterator[Outgo
 
 
 def _answer(record: Record, draft: Draft, casework: Casework) -> Iterator[Outgoing]:
-    """Take what people said; what this consumer itself said on the topic, and answers to nothing, pass."""
+    """Take what people said; what this consumer itself said on the topic, reviews, and answers to nothing, pass."""
     answer = decode(Approval, record.value)
-    if answer.event not in (APPROVED, REJECTED):
+    if answer.kind == REVIEW or answer.event not in (APPROVED, REJECTED):
         return
     home = home_of(record, answer.tenant)
     healing = ledger.load(draft, home, answer.healing_id)

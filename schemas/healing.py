@@ -24,6 +24,7 @@ SAFE, MEDIUM, DANGEROUS = "SAFE", "MEDIUM", "DANGEROUS"
 PROPOSE, WIDEN, WITHDRAW = "propose", "widen", "withdraw"
 REQUESTED, APPROVED, REJECTED, EXPIRED = "requested", "approved", "rejected", "expired"
 APPLIED, VERIFIED, ROLLED_BACK, FAILED = "applied", "verified", "rolled_back", "failed"
+APPROVAL, SUGGESTION, REVIEW = "approval", "suggestion", "review"
 RUN, AGENT, SERVICE = "run", "agent", "service"
 
 CHECKPOINT_RECOVERY = "checkpoint_recovery"
@@ -177,13 +178,17 @@ class HandOff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """One event in the life of a question to a person. `kind` tells a suggestion from what needs an answer."""
+    """One event in the life of a question to a person.
+
+    `kind`: a fix that needs an answer, one that is only suggested, or a review: is the detection right? A review has
+    no fix; its `healing_id` is the question's own, and `parameters` say what the detection was when it was asked about.
+    """
 
     schema: Literal["tracemend.approval/1"] = APPROVAL_SCHEMA
     id: Id
     healing_id: HealingId
     event: ApprovalEvent
-    kind: Literal["approval", "suggestion"]
+    kind: Literal["approval", "suggestion", "review"]
     tenant: Name
     service: Name | None
     agent: Name | None

@@ -178,4 +178,7 @@ SPANS_OUT_OF_RANGE = CollectorCounter(
 HEALING_DECISIONS = CollectorCounter(
     "tracemend_healing_decisions", "What became of suggested fixes", ["decision", "reason"]
 )
+REVIEWS = CollectorCounter(
+    "tracemend_reviews", "What became of detections that people are to look at", ["outcome", "reason"]
+)
 POLICIES_IN_FORCE = Gauge("tracemend_policies", "Guard policies in force")

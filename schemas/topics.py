@@ -74,6 +74,8 @@ GROUPS = (
     "judge_budget",
     "healing_router",
     "healing",
+    "review_requests",
+    "review_answers",
     "policy_endpoint",
     "thresholds",
     "sinks/clickhouse",

@@ -103,7 +103,7 @@ def _detection(record: Record, wanted: Wanted) -> Event | None:
 
 def _approval(record: Record, _wanted: Wanted) -> Event | None:
     seen = msgspec.json.decode(record.value, type=_Approval)
-    if seen.event != REQUESTED or seen.kind != "approval":
+    if seen.event != REQUESTED or seen.kind not in ("approval", "review"):
         return None
     return _event(record, seen.id, APPROVAL_SCHEMA, seen.tenant, seen.at)
 

@@ -17,7 +17,7 @@ from collector.cli.reading_source import reading
 from collector.opened_bus import open_bus
 from config.settings import Settings
 from healing.approvals import approve, reject
-from schemas.healing import Approval
+from schemas.healing import REVIEW, Approval
 from sinks import reading as store_reading
 
 PUBLISH_SECONDS = 30
@@ -40,8 +40,8 @@ def show_approvals(
             str(event["event"]),
             str(event["kind"]),
             str(event["detection_type"]),
-            (str(event["fix_type"]), "bold"),
-            str(event["risk"]),
+            (str(event["fix_type"]) or "-", "bold"),
+            "-" if event["kind"] == REVIEW else str(event["risk"]),
             str(event["agent"] or "-"),
             str(event["detection_title"]),
         )
@@ -61,7 +61,8 @@ def answer(
     give = approve if event == "approved" else reject
     outgoing = give(question, getpass.getuser(), note, time.time_ns())
     _publish(settings, outgoing)
-    typer.echo(f"{event}: {question.fix_type} for {question.detection_title}")
+    what = "review" if question.kind == REVIEW else question.fix_type
+    typer.echo(f"{event}: {what} for {question.detection_title}")
     return 0
 
 

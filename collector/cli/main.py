@@ -176,7 +176,7 @@ def approvals_list(
     format_: Format = "table",
     all_: Annotated[bool, typer.Option("--all", help="Also those that were answered or have expired.")] = False,
 ) -> None:
-    """List fixes that wait for a person."""
+    """List fixes and reviews that wait for a person."""
     from collector.cli.approvals import show_approvals
 
     leave(guarded(lambda: show_approvals(config or [], set_ or [], data_dir, format_, everything=all_)))
@@ -190,7 +190,7 @@ def approvals_approve(
     set_: Set = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Approve a fix: it is applied, unless it has expired or its detection was withdrawn."""
+    """Approve a fix: it is applied, unless it has expired or its detection was withdrawn. A review: it is right."""
     from collector.cli.approvals import answer
 
     leave(guarded(lambda: answer(config or [], set_ or [], data_dir, healing_id, "approved", note)))
@@ -204,7 +204,7 @@ def approvals_reject(
     set_: Set = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Reject a fix."""
+    """Reject a fix, or say of a review that its detection is wrong."""
     from collector.cli.approvals import answer
 
     leave(guarded(lambda: answer(config or [], set_ or [], data_dir, healing_id, "rejected", note)))

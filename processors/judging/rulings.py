@@ -61,10 +61,11 @@ def is_sure(document: dict[str, Any]) -> bool:
 def under(ruling: Ruling, document: dict[str, Any], version: int, now_ns: int) -> dict[str, Any]:
     """Lay a ruling over a detection as its detector last told it."""
     stands = not is_sure(document)
+    found = {"found_confidence": document["confidence"]}
     judged = {
         **document,
         "version": version,
-        "evidence": {**document["evidence"], "judge": _told(ruling, stands)},
+        "evidence": {**document["evidence"], "judge": _told(ruling, stands) | found},
         "detected_at": rfc3339(now_ns),
         "cost_usd": round(document["cost_usd"] + ruling.micro_usd / 1e6, 6),
     }

@@ -75,13 +75,14 @@ def under(verdict: Verdict, document: dict[str, Any], version: int, now_ns: int)
     """Lay a verdict over a grey detection as its detector last told it."""
     confidence = moved(document["confidence"], verdict.agreement)
     found = ruling_of(confidence)
+    told = _told(verdict, found) | {"found_confidence": document["confidence"]}
     looked = {
         **document,
         "version": version,
         "tier": TIER,
         "confidence": confidence,
         "confidence_tier": confidence_tier(confidence),
-        "evidence": {**document["evidence"], "second_look": _told(verdict, found)},
+        "evidence": {**document["evidence"], "second_look": told},
         "explanation": f"{document['explanation']} {_words(verdict, found)}".strip(),
         "detected_at": rfc3339(now_ns),
     }

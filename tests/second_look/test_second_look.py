@@ -43,6 +43,7 @@ def test_texts_that_are_alike_confirm_a_finding_under_the_same_id(glass: Looking
         "similarity": pytest.approx(0.88, abs=0.02),
         "agreement": 1.0,
         "pairs": 3,
+        "found_confidence": 0.5,
     }
     assert second["evidence"]["repetitions"] == first["evidence"]["repetitions"]
     assert second["explanation"].startswith(first["explanation"])
