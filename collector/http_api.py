@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_latest
 
 from collector.receivers.api_keys import CHALLENGE, NO_KEY, ApiKeys
+from collector.stages import DEGRADED
 from schemas.keys import DEFAULT_TENANT
 
 
@@ -104,9 +105,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _status(health: Health) -> str:
     """Say in a word how it is; the components say why."""
+    found = {how["status"] for how in health.components.values()}
     if health.ready:
-        return "ok"
-    return "failing" if any(how["status"] in TROUBLED for how in health.components.values()) else "starting"
+        return DEGRADED if DEGRADED in found else "ok"
+    return "failing" if found & set(TROUBLED) else "starting"
 
 
 @web.middleware

@@ -7,6 +7,7 @@ they really hold shows in the resident memory, by which the doors go (`admission
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from config.settings import MIB
@@ -59,9 +60,16 @@ class MemoryShares(NamedTuple):
     store: int
 
 
+def needed_mib(processes: int = 1, embedded_store: bool = True) -> int:
+    """Give the lowest limit with which a pipeline of so many processes can work on a record at all, in MiB."""
+    return math.ceil(
+        (_programs(processes, embedded_store) + SMALLEST_RECORD_BYTES * BATCH_EXPANSION) / SOFT_SHARE / MIB
+    )
+
+
 def shares(limit_bytes: int, processes: int = 1, embedded_store: bool = True) -> MemoryShares:
     """Divide a limit among the holders of a pipeline of so many processes."""
-    programs = FIRST_PROCESS_BYTES + (processes - 1) * PROCESS_BYTES + (STORE_BYTES if embedded_store else 0)
+    programs = _programs(processes, embedded_store)
     left = max(0, int(limit_bytes * SOFT_SHARE) - programs)
     traces = _within(SMALLEST_CACHE_BYTES, int(left * TRACES), MOST_TRACES_BYTES)
     return MemoryShares(
@@ -77,6 +85,10 @@ def shares(limit_bytes: int, processes: int = 1, embedded_store: bool = True) ->
         judge=_within(MIB, int(left * JUDGE), MOST_JUDGE_BYTES),
         store=max(SMALLEST_STORE_BYTES, int(left * STORE)),
     )
+
+
+def _programs(processes: int, embedded_store: bool) -> int:
+    return FIRST_PROCESS_BYTES + (processes - 1) * PROCESS_BYTES + (STORE_BYTES if embedded_store else 0)
 
 
 def _within(least: int, wanted: int, most: int) -> int:

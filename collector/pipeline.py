@@ -18,6 +18,7 @@ from prometheus_client import Metric
 
 from collector.admission import resident_bytes
 from collector.assembly import Assembly
+from collector.fitting_plan import holds_store
 from collector.http_api import Health, HttpApi
 from collector.memory_shares import shares
 from collector.process_memory import collect_rarely, give_back_what_is_free
@@ -27,9 +28,11 @@ from collector.roles import Roles, is_essential
 from collector.running import DataDirLock, RunningInfo, write_running
 from collector.shutdown import Deadline
 from collector.stage_threads import StageThreads, StartError
-from collector.stores import embeds_store
+from collector.stages import DEGRADED, RUNNING
 from collector.supervisor import Supervisor
 from config.settings import MIB, Settings
+
+WELL = (RUNNING, DEGRADED)
 
 
 class Pipeline:
@@ -48,8 +51,10 @@ class Pipeline:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._others = others
         self._supervisor: Supervisor | None = None
-        self._memory = shares(settings.service.memory_limit_mib * MIB, 1 + len(others), embeds_store(settings))
-        self._assembly = Assembly(settings, roles or Roles(), self._memory, not others, self._resident_bytes)
+        roles = roles or Roles()
+        store = holds_store(settings, Roles() if others else roles)
+        self._memory = shares(settings.service.memory_limit_mib * MIB, 1 + len(others), store)
+        self._assembly = Assembly(settings, roles, self._memory, not others, self._resident_bytes)
         self.bus = self._assembly.bus
         self._stages = StageThreads(
             self.bus,
@@ -119,7 +124,7 @@ class Pipeline:
         if self._supervisor is not None:
             components |= self._supervisor.components()
             ready = ready and self._supervisor.ready()
-        well = all(how["status"] == "running" for name, how in components.items() if is_essential(name))
+        well = all(how["status"] in WELL for name, how in components.items() if is_essential(name))
         return Health(ready and well, components)
 
     def metrics_now(self) -> Iterable[Metric]:

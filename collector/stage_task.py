@@ -73,6 +73,11 @@ class StageTask:
         """Say what a stage that is well does without, where it says so."""
         return str(getattr(self.stage, "note", ""))
 
+    @property
+    def degraded(self) -> str:
+        """Say what somebody has to look after while the stage goes on, where it says so."""
+        return str(getattr(self.stage, "degraded", ""))
+
     def begin(self) -> None:
         """Start from the committed state; a stage that may start without what it writes to looks for it later."""
         try:

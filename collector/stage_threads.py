@@ -13,7 +13,7 @@ from collector.memory_shares import LARGEST_BATCH_BYTES
 from collector.poison import DEFAULT_LIMIT
 from collector.roles import is_essential
 from collector.shutdown import Deadline
-from collector.stages import FAILING, FENCED, RUNNING, STARTING, StageThread
+from collector.stages import DEGRADED, FAILING, FENCED, RUNNING, STARTING, StageThread
 
 LOOK_SECONDS = 0.01
 START_SECONDS = 60.0
@@ -69,10 +69,7 @@ class StageThreads:
 
     def components(self) -> Mapping[str, Mapping[str, str]]:
         """Say how each is."""
-        return {
-            thread.name: {"status": thread.status, "error": thread.error or thread.progress() or thread.note()}
-            for thread in self._threads
-        }
+        return {thread.name: _how(thread) for thread in self._threads}
 
     def drain(self, deadline: Deadline) -> None:
         """Stop each once it has read what the one before it wrote, or when time is short."""
@@ -87,3 +84,9 @@ class StageThreads:
     def _failed(self, reason: str) -> None:
         fenced = any(thread.status == FENCED for thread in self._threads)
         self._on_failed(f"{reason}; another tracemend is running on the same data" if fenced else reason)
+
+
+def _how(thread: StageThread) -> Mapping[str, str]:
+    degraded = thread.degraded() if thread.status == RUNNING else ""
+    said = thread.error or thread.progress() or degraded or thread.note()
+    return {"status": DEGRADED if degraded else thread.status, "error": said}

@@ -30,6 +30,8 @@ SHARING_SECONDS = 0.02
 """How often it is looked whether tasks have been shared out."""
 
 STARTING, RUNNING, FAILING, STOPPED, FENCED, FAILED = "starting", "running", "failing", "stopped", "fenced", "failed"
+DEGRADED = "degraded"
+"""What health calls a stage that runs while somebody has to look after something."""
 POISONED = "poisoned"
 """Stopped by itself, while the other stages go on; see `collector/poison.py`."""
 
@@ -95,6 +97,10 @@ class StageThread:
     def note(self) -> str:
         """Say what a task does without that is well all the same; empty where none does."""
         return next(filter(None, (task.note for task in list(self._tasks.values()))), "")
+
+    def degraded(self) -> str:
+        """Say what somebody has to look after while all tasks go on; empty where nothing is."""
+        return next(filter(None, (task.degraded for task in list(self._tasks.values()))), "")
 
     def _run(self) -> None:
         try:

@@ -46,7 +46,9 @@ TOPICS = (
 
 
 class Watch(Protocol):
-    """What looks after the store beside the sink."""
+    """What looks after the store beside the sink. `note`: what is or was damaged, and what to do; else empty."""
+
+    note: str
 
     def start(self) -> None:
         """Begin, once the store is migrated."""
@@ -80,6 +82,11 @@ class ClickHouseSink:
         self._circuit = Circuit(self.group)
         self._partitions = partitions
         self._watch = watch
+
+    @property
+    def degraded(self) -> str:
+        """Say what is or was damaged of the store while it goes on; empty where nothing is."""
+        return self._watch.note if self._watch is not None else ""
 
     def restore(self, state: State) -> None:
         """Start from the committed state, on a connection of its own; raises StoreAway for a server that is."""

@@ -33,6 +33,16 @@ def rows_of_part(store: Store, part: SetAside) -> int:
         return sum(end - first for first, end in readable)
 
 
+def readable_rows(store: Store, part: SetAside) -> int:
+    """Count the rows of a damaged part that can be read, and take none over; raises StoreError, OSError."""
+    if not part.block:
+        return 0
+    with held_like(store, part.table) as held:
+        if not _attached(store, held, part):
+            return 0
+        return sum(end - first for first, end in _readable(held, held.granules()))
+
+
 def _readable(held: HeldTable, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Give the ranges of rows that can be read: the first, and the one after the last. `ends` are those of granules.
 

@@ -33,6 +33,8 @@ class StoreWatch:
         self._every_seconds = every_seconds
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.note = ""
+        """What is or was damaged, and what to do; empty where nothing is. Health shows it."""
 
     def start(self) -> None:
         """Begin; what was damaged before the start is rescued first."""
@@ -78,9 +80,12 @@ class StoreWatch:
     def _rescue(self, store: Store) -> None:
         for table, parts in store.broken_parts().items():
             STORE_BROKEN_PARTS.labels(table=table).set(parts)
+            self.note = self.note or f"{parts} damaged part(s) of {table} were set aside; their rows are brought back"
         for rescued in rescue(store, self._replay):
             sys.stderr.write(f"sinks/clickhouse: {in_words(rescued)}\n")
-        for rescued in told_before(store):
+        before = list(told_before(store))
+        self.note = "; ".join(map(in_short, before))
+        for rescued in before:
             STORE_RESCUED_ROWS.labels(table=rescued.table, source="part").set(rescued.from_parts)
             STORE_RESCUED_ROWS.labels(table=rescued.table, source="bus").set(rescued.from_bus)
             STORE_LOST_ROWS.labels(table=rescued.table).set(UNKNOWN if rescued.lost is None else rescued.lost)
@@ -101,4 +106,14 @@ def in_words(rescued: Rescued) -> str:
         f"{rescued.parts} damaged part(s) of {rescued.table} ({where}) were set aside with {rows} rows: "
         f"{rescued.from_parts} were read from them, {rescued.from_bus} were found again, {lost} lost; "
         f"kept as they were: {', '.join(rescued.kept_as)}"
+    )
+
+
+def in_short(rescued: Rescued) -> str:
+    """Say for health what became of damaged parts, and what somebody is to do about it."""
+    lost = "an unknown number of rows" if rescued.lost is None else f"{rescued.lost} rows at most"
+    became = f"{lost} are lost" if rescued.lost != 0 else "no row is lost"
+    return (
+        f"{rescued.parts} damaged part(s) of {rescued.table} were set aside, {became}: look after the disk, then stop "
+        "tracemend and run `tracemend store repair`, which puts them away"
     )

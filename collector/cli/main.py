@@ -12,6 +12,7 @@ import typer
 from collector.cli.bus_commands import bus_app, dead_letters_app, topics_app
 from collector.cli.command import Config, DataDir, Format, Set, guarded, leave
 from collector.cli.people_commands import feedback_app, thresholds_app
+from collector.cli.store_commands import store_app
 
 app = typer.Typer(
     name="tracemend",
@@ -33,6 +34,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(policies_app, name="policies")
 
 app.add_typer(bus_app, name="bus")
+app.add_typer(store_app, name="store")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(topics_app, name="topics")
 app.add_typer(feedback_app)

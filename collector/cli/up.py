@@ -18,11 +18,12 @@ from collector.bus.polling import polled
 from collector.bus.protocol import BusUnavailable, Consumer
 from collector.cli.configuration import load_settings
 from collector.cli.live_view import LiveView
+from collector.fitting_plan import LimitTooLowError, fitting
 from collector.judging import why_off
 from collector.looking import why_not
 from collector.pipeline import Pipeline
 from collector.process_memory import set_allocator
-from collector.process_plan import SUPERVISOR, parts
+from collector.process_plan import SUPERVISOR
 from collector.processor_groups import SplitGroupError, groups_here
 from collector.roles import HEALING, PROCESSORS, Roles, UnknownRoleError, asked_for, enabled
 from collector.running import DataDirBusyError
@@ -54,19 +55,19 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
     set_allocator()
     use_all_descriptors()
     console = Console(stderr=True)
-    others = () if only else parts(settings.service.processes)
     try:
+        others, fewer = fitting(settings, only or ())
         for part in others or (asked_for(only or ()),):
             groups_here(settings, enabled(settings, PROCESSORS), Roles(part))
         pipeline = Pipeline(settings, Roles(SUPERVISOR if others else asked_for(only or ())), others)
-    except (UnknownRoleError, SplitGroupError, DataDirBusyError) as error:
+    except (UnknownRoleError, SplitGroupError, DataDirBusyError, LimitTooLowError) as error:
         console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
         return 2
     except BusUnavailable as error:
         console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
-    for off in filter(None, (why_not(settings), why_off(settings))):
-        _say(console, off)
+    for told in filter(None, (fewer, why_not(settings), why_off(settings))):
+        _say(console, told)
     return asyncio.run(_run(pipeline, console, tells=not only or HEALING in only))
 
 

@@ -28,6 +28,8 @@ COMMANDS = (
     "asyncapi",
     "bus check",
     "bus repair",
+    "store check",
+    "store repair",
     "topics create",
     "topics describe",
     "topics check",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from damage import cut_off, fill, flip, forget, parts_of, stored, without_columns, without_data
 from pipeline_process import PipelineProcess
-from recorded_requests import requests, span_count
 
 pytestmark = pytest.mark.timeout(240)
-PARTS = "SELECT path FROM system.parts WHERE table = '{table}' AND active"
 LOST = 'tracemend_store_lost_rows{table="otel_traces"}'
 BROKEN = 'tracemend_store_broken_parts{table="otel_traces"}'
 ENGINE = "SELECT engine FROM system.tables WHERE name = '{table}'"
@@ -22,7 +19,6 @@ LOOKED_UP = (
     "SELECT count(), sum(cityHash64(TraceId, s, e)) FROM "
     "(SELECT TraceId, min(Start) AS s, max(End) AS e FROM otel_traces_trace_id_ts GROUP BY TraceId)"
 )
-DATA = ("data.bin", "SpanId.bin")
 
 
 @pytest.fixture
@@ -30,25 +26,6 @@ def pipeline(tmp_path: Path) -> Iterator[PipelineProcess]:
     made = PipelineProcess(tmp_path / "data").start()
     yield made
     made.kill_if_running()
-
-
-def fill(pipeline: PipelineProcess, seed: int = 1) -> int:
-    """Have spans stored; gives how many."""
-    bodies = requests(seed=seed, count=4)
-    for body in bodies:
-        assert pipeline.post("/v1/traces", body)[0] == 200
-    pipeline.settle()
-    return span_count(bodies)
-
-
-def parts_of(pipeline: PipelineProcess, table: str = "otel_traces") -> list[Path]:
-    return [Path(line) for line in pipeline.query(PARTS.format(table=table)).splitlines()]
-
-
-def stored(pipeline: PipelineProcess) -> tuple[int, int]:
-    """Count the rows of spans, and the spans."""
-    rows, spans = pipeline.query("SELECT count(), uniqExact(TraceId, SpanId) FROM otel_traces").split("\t")
-    return int(rows), int(spans)
 
 
 def metric(pipeline: PipelineProcess, name: str) -> float | None:
@@ -61,30 +38,6 @@ def wait_for(what: Callable[[], bool], pipeline: PipelineProcess) -> None:
     while not what():
         assert time.monotonic() < until, pipeline.log()
         time.sleep(0.2)
-
-
-def flip(part: Path) -> None:
-    """Change a few bytes in the middle of a part's data: nothing shows until they are read."""
-    data = next(part / name for name in DATA if (part / name).exists())
-    with data.open("r+b") as file:
-        file.seek(data.stat().st_size // 2)
-        was = file.read(4)
-        file.seek(-4, os.SEEK_CUR)
-        file.write(bytes(byte ^ 0xFF for byte in was))
-
-
-def without_columns(part: Path) -> None:
-    (part / "columns.txt").unlink()
-
-
-def without_data(part: Path) -> None:
-    for path in part.glob("*.bin"):
-        path.unlink()
-
-
-def cut_off(part: Path) -> None:
-    data = next(part / name for name in DATA if (part / name).exists())
-    os.truncate(data, data.stat().st_size // 2)
 
 
 @pytest.mark.parametrize("damage", [without_columns, without_data, cut_off, flip])
@@ -127,14 +80,6 @@ def test_what_no_bus_holds_any_more_is_counted_and_told_at_every_start(pipeline:
         assert answers(pipeline) == (before - held, before - held)
         assert pipeline.stop() == 0
     assert f"{held} are lost" in pipeline.log()
-
-
-def forget(pipeline: PipelineProcess) -> None:
-    """Have every record leave the log, as they do when they are old."""
-    log = sqlite3.connect(pipeline.data_dir / "bus" / "bus.sqlite", isolation_level=None)
-    for (table,) in log.execute("SELECT name FROM sqlite_master WHERE name LIKE 'log_otlp_spans_%'").fetchall():
-        log.execute(f'DELETE FROM "{table}"')  # noqa: S608  # a name of the log's own
-    log.close()
 
 
 def test_every_table_has_its_rows_again(pipeline: PipelineProcess) -> None:
