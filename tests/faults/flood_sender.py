@@ -13,7 +13,9 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import grpc
@@ -24,6 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 DETAILS = "grpc-status-details-bin"
 ANSWER_SECONDS = 60.0
+TRACE_ID_BYTES = 16
 OK = ("200", "OK")
 
 
@@ -31,7 +34,7 @@ OK = ("200", "OK")
 class Order:
     """What a sender is to do. `pace` is the seconds between two requests, 0 for a flood; `key` its API key, if any.
 
-    `unlike`: no two spans have a text in common, and nothing in them can be compressed.
+    `unlike`: no two spans of any requests have a text in common; else no two of one request do.
     """
 
     door: str
@@ -47,9 +50,13 @@ class Order:
 
 @dataclass
 class Tally:
-    """What became of it. `waits`: seconds from a first try to its acceptance, of a client at a pace."""
+    """What became of it. `offered_spans`: of all requests, each as often as it was sent.
+
+    `waits`: seconds from a first try to its acceptance, of a client at a pace.
+    """
 
     answers: dict[str, int] = field(default_factory=dict)
+    offered_spans: int = 0
     accepted_spans: int = 0
     without_delay: int = 0
     waits: list[float] = field(default_factory=list)
@@ -117,15 +124,17 @@ def send(order: Order) -> Tally:
     """Carry an order out."""
     door: Door = GrpcDoor(order) if order.transport == "grpc" else HttpDoor(order)
     tally, counted, number = Tally(), Counter[str](), order.number << 32
+    make: Callable[[int], bytes] = partial(request, order) if order.unlike else Stamped(order)
     until = due = time.monotonic() + order.seconds
     due -= order.seconds
     while time.monotonic() < until:
         number += 1
-        body = request(order, number)
+        body = make(number)
         begun = time.monotonic()
         while True:
             answer = door.send(body)
             counted[answer.code] += 1
+            tally.offered_spans += order.spans
             tally.without_delay += answer.code not in OK and not answer.delay
             if answer.code in OK or not order.pace:
                 break
@@ -140,16 +149,38 @@ def send(order: Order) -> Tally:
     return tally
 
 
+class Stamped:
+    """Makes requests for next to nothing: one is written, all others are copies with a trace id and a text of theirs.
+
+    So that the sender can offer many times what the pipeline can take, on the same machine.
+    """
+
+    def __init__(self, order: Order) -> None:
+        number = int.from_bytes(os.urandom(TRACE_ID_BYTES))
+        self._written = request(order, number)
+        self._trace_id, self._text = number.to_bytes(TRACE_ID_BYTES), text_of(number)
+
+    def __call__(self, number: int) -> bytes:
+        """Make a request of one trace, unlike any other; as long as all of them, so that no length changes."""
+        stamped = self._written.replace(self._trace_id, number.to_bytes(TRACE_ID_BYTES))
+        return stamped.replace(self._text, text_of(number))
+
+
+def text_of(number: int) -> bytes:
+    """Write what is in every text of a trace and in no other one."""
+    return f"{number:032x}".encode()
+
+
 def request(order: Order, number: int) -> bytes:
-    """Make a request of one trace, unlike any other."""
+    """Make a request of one trace, unlike any other, of texts that cannot be compressed."""
     made = ExportTraceServiceRequest()
     scope = made.resource_spans.add().scope_spans.add()
-    alike = f"{number} " + os.urandom(order.span_bytes // 2).hex()
+    mark = text_of(number).decode()
     now = time.time_ns()
     for index in range(order.spans):
-        text = base64.b64encode(os.urandom(order.span_bytes * 3 // 4)).decode() if order.unlike else f"{index}{alike}"
+        text = mark + base64.b64encode(os.urandom(order.span_bytes * 3 // 4)).decode()
         span = scope.spans.add(
-            trace_id=number.to_bytes(16, "big"),
+            trace_id=number.to_bytes(TRACE_ID_BYTES),
             span_id=(index + 1).to_bytes(8, "big"),
             name="execute_tool search",
             start_time_unix_nano=now + index,

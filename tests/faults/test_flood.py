@@ -13,6 +13,8 @@ from flood import MIB, TENANTS, Flood, of_two_tenants, orders
 from pipeline_process import PipelineProcess
 
 SECONDS, LIMIT_MIB = 12, 1_536
+BUS = f"bus::embedded::max_bytes={64 * MIB}"
+"""What may be unread: so much is worked through in a test's time."""
 LONGEST_WAIT_SECONDS = 40.0
 """What the longest delay there is, a little longer by chance, comes to, and the answer after it."""
 
@@ -21,7 +23,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(400)]
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[PipelineProcess]:
-    running = PipelineProcess(tmp_path / "data", f"service::memory_limit_mib={LIMIT_MIB}", TENANTS)
+    running = PipelineProcess(tmp_path / "data", f"service::memory_limit_mib={LIMIT_MIB}", BUS, TENANTS)
     try:
         yield running.start()
     finally:
@@ -29,7 +31,7 @@ def pipeline(tmp_path: Path) -> Iterator[PipelineProcess]:
 
 
 def test_memory_stays_within_its_limit_and_all_that_was_accepted_is_stored_once(tmp_path: Path) -> None:
-    pipeline = PipelineProcess(tmp_path / "data", f"service::memory_limit_mib={LIMIT_MIB}").start()
+    pipeline = PipelineProcess(tmp_path / "data", f"service::memory_limit_mib={LIMIT_MIB}", BUS).start()
     try:
         flood = Flood(pipeline, orders(pipeline, SECONDS))
         flood.run()
@@ -38,6 +40,7 @@ def test_memory_stays_within_its_limit_and_all_that_was_accepted_is_stored_once(
         pipeline.kill_if_running()
     assert set(flood.answers) <= {"200", "429", "503", "broken"}
     assert stored == flood.accepted_spans > 0
+    assert flood.offered_spans > flood.accepted_spans
 
 
 def test_one_who_floods_does_not_starve_another_who_sends_a_little(pipeline: PipelineProcess) -> None:
