@@ -14,6 +14,7 @@ from collector.deliveries import DeliveryTask
 from collector.poison import PoisonLimit
 from schemas.topics import OTLP_SPANS
 from sinks.clickhouse import ClickHouseSink
+from sinks.schema import migrations
 from sinks.store import Store
 
 NOW_NS = 1_790_000_000_000_000_000
@@ -134,6 +135,5 @@ def test_migrations_are_applied_once_and_any_number_of_times(tmp_path: Path) -> 
     store.migrate()
     store.migrate()
     names = [row["Name"] for row in store.query("SELECT Name FROM schema_migrations ORDER BY Name")]
-    assert names == sorted(set(names))
-    assert len(names) == 8
+    assert names == [name for name, _ in migrations()]
     store.close()
