@@ -26,6 +26,8 @@ real agents; but 180 of 600 chats of one question, most of them for a piece of w
 LEAST_STEPS = 2
 """Steps that say or do something from which on a run is more than one answer."""
 STEPS_KEPT = 48
+READ_CAP = 4_096
+"""Characters of a text that are read for its words."""
 _ASKED, _DOING = (AGENT, WORKFLOW, LLM), (TOOL, RETRIEVAL, MEMORY)
 
 
@@ -60,7 +62,7 @@ class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
     """Compares all that a run says and does with the first thing it was asked; tells when the run has ended."""
 
     name = "derailment"
-    version = "1"
+    version = "2"
     Config: ClassVar = DerailmentConfig
     Item: ClassVar = Spoken
     State: ClassVar = DerailmentState
@@ -129,4 +131,4 @@ def _is_spoken_of(state: DerailmentState) -> bool:
 
 
 def _words(text: str, most: int) -> str:
-    return " ".join(islice(content_words(text), most))
+    return " ".join(islice(content_words(text[:READ_CAP]), most))

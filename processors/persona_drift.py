@@ -68,7 +68,7 @@ class PersonaDriftDetector(Detector[PersonaDriftConfig, Said, PersonaState]):
     """Compares what an agent says with the first sentence of its system instructions, if that names a field."""
 
     name = "persona_drift"
-    version = "1"
+    version = "2"
     Config: ClassVar = PersonaDriftConfig
     Item: ClassVar = Said
     State: ClassVar = PersonaState

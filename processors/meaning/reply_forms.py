@@ -1,0 +1,64 @@
+"""Forms that a reply can be asked for in: which one a message asks for, and whether a reply has it."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+_ASKED = re.compile(
+    r"\b(?:in|as|return|output|with)\s+(?:an?\s+)?(?:valid\s+|raw\s+|single\s+|markdown\s+)?"
+    r"(json|yaml|xml|csv|table)(?:\s+(?:format|object|array|list)\b|\s*(?=[.,;:!?)]|$|\n))",
+    re.IGNORECASE,
+)
+"""An asking word right before the form, and the end of a phrase right after: not `the field in json files`."""
+_DENIED = re.compile(r"\b(?:not|no|never|without|don't)\b[^.!?\n]{0,20}$", re.IGNORECASE)
+_TAG = re.compile(r"<([A-Za-z][\w.-]{0,63})[^<>]{0,200}>")
+_PAIR = re.compile(r"^\s{0,40}(?:- )?[\w .-]{1,60}:(?:\s|$)", re.MULTILINE)
+STARTS_CAP = 8
+"""Places in a reply at which JSON is looked for."""
+
+
+def form_asked(text: str) -> str:
+    """Name the one form of reply that a message asks for, in capitals but for `table`; empty where none, or several."""
+    found = {_name(match.group(1)) for match in _ASKED.finditer(text) if not _DENIED.search(text, 0, match.start())}
+    return found.pop() if len(found) == 1 else ""
+
+
+def has_form(text: str, form: str) -> bool:
+    """Say whether a reply, or a part of it, has a form; one that asks back or is cut off counts as if it had."""
+    if text.rstrip().endswith(("?", "…", "...")):
+        return True
+    lines = [line for line in text.splitlines() if line.strip()]
+    if form == "JSON":
+        return _has_json(text)
+    if form == "XML":
+        return any(f"</{match.group(1)}>" in text for match in _TAG.finditer(text))
+    if form == "YAML":
+        return _PAIR.search(text) is not None
+    sign = "," if form == "CSV" else "|"
+    return sum(sign in line or "\t" in line for line in lines) >= min(2, len(lines))
+
+
+def _has_json(text: str) -> bool:
+    """Say whether JSON stands in a text, or may have: normalising takes texts out of lists, so lines prove nothing.
+
+    Only one line that ends as a sentence does is surely prose.
+    """
+    whole = text.strip()
+    if "\n" in whole or not whole.endswith((".", "!")):
+        return True
+    starts = [match.start() for match in re.finditer(r"[{\[]", text)][:STARTS_CAP]
+    return any(_is_json(text[start : text.rfind("}" if text[start] == "{" else "]") + 1]) for start in starts)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _name(form: str) -> str:
+    return "table" if form.lower() == "table" else form.upper()

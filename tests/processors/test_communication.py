@@ -1,0 +1,91 @@
+"""What one agent tells another and what that one makes of it: failures, and exchanges that look like them."""
+
+from __future__ import annotations
+
+import pytest
+from small_runs import Scribe, ref, reports
+
+from processors.communication import CommunicationConfig, CommunicationDetector
+from processors.meaning.reply_forms import form_asked, has_form
+from processors.spending.model_catalogue import PricedModels
+from schemas.step import AGENT, Step
+
+ASKED = "Look up the orders of this week and return them as JSON."
+MEASURED = "The pump in hall 4 runs at 310 bar since Monday, its limit is 350 bar."
+
+
+def exchange(message: str, reply: str, **turn: str) -> list[Step]:
+    run = Scribe()
+    run.add(AGENT, agent="planner", output_text=message)
+    run.add(AGENT, agent="worker", **{"input_text": message, "output_text": reply, **turn})
+    return run.steps
+
+
+def mismatches(steps: list[Step]) -> list[str]:
+    detector = CommunicationDetector(CommunicationConfig(), PricedModels())
+    return [finding.evidence["mismatch"] for finding in reports(detector, steps)]
+
+
+def test_prose_where_json_was_asked_for_is_told_with_both_messages() -> None:
+    steps = exchange(ASKED, "There were four orders this week, all of them paid.")
+    (finding,) = reports(CommunicationDetector(CommunicationConfig(), PricedModels()), steps)
+    assert (finding.type, finding.evidence["mismatch"]) == ("communication", "form")
+    assert finding.spans == (ref(steps[0]), ref(steps[1]))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '[{"order": 1}]',
+        "order 1\norder 2",
+        'Here they are:\n```json\n{"orders": []}\n```',
+        "Which of the two shops do you mean?",
+    ],
+)
+def test_json_within_a_reply_or_a_question_back_is_no_mismatch(reply: str) -> None:
+    assert mismatches(exchange(ASKED, reply)) == []
+
+
+def test_it_is_silent_where_nobody_says_who_was_told() -> None:
+    assert mismatches(exchange(ASKED, "There were four orders.", input_text="Something else")) == []
+
+
+def test_a_figure_that_changes_on_the_way_is_told() -> None:
+    changed = MEASURED.replace("310", "130")
+    assert mismatches(exchange(MEASURED, changed, transfer_to="clerk")) == ["relay"]
+    assert mismatches(exchange(MEASURED, changed, transfer_to="planner")) == [], "an answer may name another figure"
+
+
+@pytest.mark.parametrize(
+    "relayed",
+    [
+        MEASURED,
+        "The pump in hall 4 runs at 310 bar, its limit is 350 bar.",
+        "I turned the pump down: it delivers 280 now, well within what its maker allows for the seals.",
+    ],
+)
+def test_a_faithful_relay_and_news_of_ones_own_are_no_mismatch(relayed: str) -> None:
+    assert mismatches(exchange(MEASURED, relayed, transfer_to="clerk")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("Answer in JSON.", "JSON"),
+        ("Give me the result as a markdown table", "table"),
+        ("Find the error in json files of the project", ""),
+        ("Do not answer in JSON.", ""),
+        ("Return XML, or answer as JSON.", ""),
+    ],
+)
+def test_the_form_that_is_asked_for(text: str, form: str) -> None:
+    assert form_asked(text) == form
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [("a,b\n1,2", "CSV"), ("| a | b |\n|---|---|", "table"), ("<a><b>1</b></a>", "XML"), ("name: x", "YAML")],
+)
+def test_replies_have_the_form_they_have(text: str, form: str) -> None:
+    assert has_form(text, form)
+    assert not has_form("All went well and nothing is left to do.", form)
