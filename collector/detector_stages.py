@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from collector.processor_groups import DETECTORS, EMBEDDING, groups_here
 from collector.roles import Roles
 from config.settings import Settings
+from schemas.metrics import DETECTOR_READINESS
 
 if TYPE_CHECKING:
     from collector.stage_threads import MakeStage
@@ -52,9 +53,12 @@ def _runtime(
 ) -> Runtime:
     """Make one stage, with what makes vectors of its own: that is for one thread."""
     from collector.components import detector_class
+    from processors.readiness import readiness
     from processors.runtime import Runtime
     from processors.spending.usage import Biller
 
+    for name in names:
+        DETECTOR_READINESS.labels(detector=name, level=readiness(_kind(name))).set(1)
     service = settings.service
     classes = {name: detector_class(_kind(name)) for name in names}
     embedder = _embedder(settings, tasks) if any(found.reads_vectors for found in classes.values()) else None

@@ -18,6 +18,7 @@ from collector.cli.saying import person, publish
 from healing.saying import feedback_outgoing, found_confidence, verdict_on
 from healing.threshold_advice import Advice, Quality, advise
 from healing.verdict_statistics import Precision, statistics
+from processors.readiness import after_verdicts, readiness
 from processors.runs.thresholds import Thresholds
 from schemas.people import CORRECT, WRONG, Feedback
 from sinks import reading as store_reading
@@ -61,12 +62,13 @@ def show_statistics(
     check_format(format_)
     with reading(load_settings(config, set_, data_dir)) as query:
         found = statistics(_of_tenant(store_reading.feedback(query), tenant))
-    table = make_table("detector", "framework", "tier", "samples", "correct", "disputed", "precision", "95 % interval")
+    titles = ("detector", "framework", "tier", "samples", "correct", "disputed", "precision", "95 % interval")
+    table = make_table(*titles, "readiness")
     for one in found:
         add_row(table, *_statistics_cells(one))
     if not found:
         table.caption = "nobody has judged anything yet: tracemend feedback ID --correct|--wrong"
-    print_rows(format_, [one._asdict() for one in found], table)
+    print_rows(format_, [one._asdict() | {"readiness": _readiness(one)} for one in found], table)
     return 0
 
 
@@ -113,7 +115,20 @@ def _statistics_cells(one: Precision) -> Sequence[str]:
     framework = ALL if one.framework is None else one.framework or "-"
     tier = ALL if one.tier is None else str(one.tier)
     counts = (str(one.samples), str(one.correct), str(one.disputed))
-    return (one.detector, framework, tier, *counts, _share(one.precision), f"{one.low:.2f}-{one.high:.2f}")
+    return (
+        one.detector,
+        framework,
+        tier,
+        *counts,
+        _share(one.precision),
+        f"{one.low:.2f}-{one.high:.2f}",
+        _readiness(one),
+    )
+
+
+def _readiness(one: Precision) -> str:
+    """Say how ready a detector is by labelled runs, and by what people say of it here."""
+    return after_verdicts(readiness(one.detector), one.high)
 
 
 def _advice_cells(one: Advice) -> Sequence[str]:

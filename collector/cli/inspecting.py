@@ -21,14 +21,19 @@ REDACTED = "[REDACTED]"
 
 def print_components(format_: str) -> int:
     """Print what there is; returns the exit status."""
-    from collector.components import components
+    from collector.components import components, detector_names
+    from processors.readiness import EXPERIMENTAL, readiness
 
     check_format(format_)
-    parts = components()
-    table = make_table("section", "type", "settings", "what it is")
-    for part in parts:
-        add_row(table, part.section, (part.kind, "bold"), ", ".join(_names(part.settings)) or "-", part.description)
+    parts, detectors = components(), detector_names()
     found = [{**part._asdict(), "settings": _names(part.settings)} for part in parts]
+    for part in found:
+        part["readiness"] = readiness(part["kind"]) if part["kind"] in detectors else None
+    table = make_table("section", "type", "readiness", "settings", "what it is")
+    table.columns[2].min_width = len(EXPERIMENTAL)
+    for part in found:
+        settings = ", ".join(part["settings"]) or "-"
+        add_row(table, part["section"], (part["kind"], "bold"), part["readiness"] or "-", settings, part["description"])
     print_rows(format_, found, table)
     return 0
 

@@ -163,3 +163,10 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_components_say_how_ready_each_detector_is() -> None:
+    parts = [json.loads(line) for line in tracemend("components", "--format", "jsonl").stdout.splitlines()]
+    ready = {part["kind"]: part["readiness"] for part in parts}
+    assert ready["otlp"] is None
+    assert {ready["loop"], ready["tool_error"]} <= {"production", "beta", "experimental", "unmeasured"}
