@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -137,9 +136,16 @@ def test_from_spans_to_a_finding_that_was_looked_at_again(
 def models_of(pipeline: PipelineProcess) -> list[int]:
     """List the processes of models that a pipeline has started."""
     assert pipeline.process is not None
-    command = ["ps", "-o", "pid=,args=", "--ppid", str(pipeline.process.pid)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [int(line.split()[0]) for line in listed if "processors.looking.full_model" in line]
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if is_model_of(pid, pipeline.process.pid)]
+
+
+def is_model_of(pid: int, parent: int) -> bool:
+    """Say whether a process is a model that the parent has started; one that has just gone is none."""
+    try:
+        started_by = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return started_by == parent and b"processors.looking.full_model" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def has_ended(pid: int) -> bool:
