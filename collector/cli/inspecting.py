@@ -31,6 +31,7 @@ def print_components(format_: str) -> int:
         part["readiness"] = readiness(part["kind"]) if part["kind"] in detectors else None
     table = make_table("section", "type", "readiness", "settings", "what it is")
     table.columns[2].min_width = len(EXPERIMENTAL)
+    table.columns[3].no_wrap, table.columns[3].overflow = False, "fold"  # the list that gives way where room is short
     for part in found:
         settings = ", ".join(part["settings"]) or "-"
         add_row(table, part["section"], (part["kind"], "bold"), part["readiness"] or "-", settings, part["description"])
