@@ -18,7 +18,6 @@ from prometheus_client import Metric
 
 from collector.admission import resident_bytes
 from collector.assembly import Assembly
-from collector.child_start import Begun
 from collector.fitting_plan import holds_store
 from collector.http_api import Health, HttpApi
 from collector.memory_shares import shares
@@ -39,27 +38,20 @@ WELL = (RUNNING, DEGRADED)
 class Pipeline:
     """A running pipeline. Build it, `start`, and `stop` once; owned by one event loop.
 
-    `lock` is held, and given back by `stop`. `roles` are what this process runs, `others` what processes beside it do,
-    which have `begun` already.
+    `roles` are what this process runs, `others` what processes beside it do.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        lock: DataDirLock,
-        roles: Roles,
-        others: Sequence[Part] = (),
-        begun: Sequence[Begun] = (),
-    ) -> None:
+    def __init__(self, settings: Settings, roles: Roles | None = None, others: Sequence[Part] = ()) -> None:
         self.settings = settings
         self.data_dir: Path = settings.service.data_dir
         self.failure = ""
-        self._lock = lock
+        self._lock = DataDirLock(self.data_dir)
+        self._lock.acquire()
         self._failed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._others = others
-        self._begun = begun
         self._supervisor: Supervisor | None = None
+        roles = roles or Roles()
         store = holds_store(settings, Roles() if others else roles)
         self._memory = shares(settings.service.memory_limit_mib * MIB, 1 + len(others), store)
         self._assembly = Assembly(settings, roles, self._memory, not others, self._resident_bytes)
@@ -80,7 +72,7 @@ class Pipeline:
         if self._others:
             held = [self._lock.descriptor]
             self._supervisor = Supervisor(
-                self._others, self.settings, self._memory, self._begun, held, self._on_failed, self._tell_where
+                self._others, self.settings, self._memory, held, self._on_failed, self._tell_where
             )
         await asyncio.to_thread(self._start_own)
         if self._supervisor is not None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from collector.child_start import Begun, begin
 from collector.memory_shares import MemoryShares
 from collector.process_link import DRAIN, REPORT, Ask, Assignment, Family, Link, Report
 from collector.process_plan import Part, name_of
@@ -36,14 +38,13 @@ DOORS = {"clickhouse http": "clickhouse_http"}
 
 
 class ChildProcess:
-    """One process, in as many lives as it takes; the first of them was begun by others. Owned by one event loop."""
+    """One process, started at once, in as many lives as it takes. Owned by one event loop."""
 
     def __init__(
         self,
         part: Part,
         settings: Settings,
         memory: MemoryShares,
-        begun: Begun,
         inherited: Sequence[int],
         on_failed: Callable[[str], None],
         on_change: Callable[[], None],
@@ -55,7 +56,6 @@ class ChildProcess:
         self._part = part
         self._settings = settings
         self._memory = memory
-        self._begun: Begun | None = begun
         self._inherited = tuple(inherited)
         self._on_failed = on_failed
         self._on_change = on_change
@@ -113,8 +113,9 @@ class ChildProcess:
 
     async def _live(self) -> int:
         """Start the process and hear its reports until it ends; returns its exit status."""
-        begun, self._begun = self._begun or begin(self._part, self._inherited), None
-        self._process, ours = begun
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = self._spawn(theirs.fileno())
         self.pid = self._process.pid
         self._link = await Link.over(ours)
         try:
@@ -126,6 +127,19 @@ class ChildProcess:
         self._link.close()
         self._link = None
         return await asyncio.to_thread(self._process.wait)
+
+    def _spawn(self, descriptor: int) -> subprocess.Popen[bytes]:
+        """Run this program again: with the modules of this one, and none of the folder it happens to stand in."""
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_absolute()),
+        }
+        return subprocess.Popen(  # noqa: S603  # ourselves
+            [sys.executable, "-P", "-m", "collector.child", self.name, str(descriptor)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(descriptor, *self._inherited),
+            env=environment,
+        )
 
     def _own_settings(self) -> Settings:
         """Give the settings it needs, with the doors where they were: one that took any free port keeps it."""
@@ -181,15 +195,11 @@ class Supervisor:
         parts: Sequence[Part],
         settings: Settings,
         memory: MemoryShares,
-        begun: Sequence[Begun],
         inherited: Sequence[int],
         on_failed: Callable[[str], None],
         on_change: Callable[[], None],
     ) -> None:
-        self._children = [
-            ChildProcess(part, settings, memory, first, inherited, on_failed, on_change)
-            for part, first in zip(parts, begun, strict=True)
-        ]
+        self._children = [ChildProcess(part, settings, memory, inherited, on_failed, on_change) for part in parts]
 
     async def started(self) -> None:
         """Return when all of them are ready; raises StartError where one cannot start."""

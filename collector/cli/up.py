@@ -7,9 +7,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import orjson
@@ -17,22 +16,19 @@ from rich.console import Console
 
 from collector.bus.polling import polled
 from collector.bus.protocol import BusUnavailable, Consumer
-from collector.child_start import Begun, begin_all
 from collector.cli.configuration import load_settings
+from collector.cli.live_view import LiveView
 from collector.fitting_plan import LimitTooLowError, fitting
 from collector.judging import why_off
 from collector.looking import why_not
+from collector.pipeline import Pipeline
 from collector.process_memory import set_allocator
-from collector.process_plan import SUPERVISOR, Part
+from collector.process_plan import SUPERVISOR
 from collector.processor_groups import SplitGroupError, groups_here
 from collector.roles import HEALING, PROCESSORS, Roles, UnknownRoleError, asked_for, enabled
-from collector.running import DataDirBusyError, DataDirLock
+from collector.running import DataDirBusyError
 from collector.stage_threads import StartError
-from config.settings import Settings
 from schemas.topics import DETECTIONS
-
-if TYPE_CHECKING:
-    from collector.pipeline import Pipeline
 
 
 class _Line(msgspec.Struct):
@@ -63,7 +59,7 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
         others, fewer = fitting(settings, only or ())
         for part in others or (asked_for(only or ()),):
             groups_here(settings, enabled(settings, PROCESSORS), Roles(part))
-        pipeline = _made(settings, Roles(SUPERVISOR if others else asked_for(only or ())), others)
+        pipeline = Pipeline(settings, Roles(SUPERVISOR if others else asked_for(only or ())), others)
     except (UnknownRoleError, SplitGroupError, DataDirBusyError, LimitTooLowError) as error:
         console.print(f"tracemend: {error}", markup=False, highlight=False, soft_wrap=True)
         return 2
@@ -73,23 +69,6 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
     for told in filter(None, (fewer, why_not(settings), why_off(settings))):
         _say(console, told)
     return asyncio.run(_run(pipeline, console, tells=not only or HEALING in only))
-
-
-def _made(settings: Settings, roles: Roles, others: Sequence[Part]) -> Pipeline:
-    """Make the pipeline, once its other processes have begun: they read in their modules while this one does."""
-    lock = DataDirLock(settings.service.data_dir)
-    lock.acquire()
-    begun: list[Begun] = []
-    try:
-        begun = begin_all(others, [lock.descriptor])
-        from collector.pipeline import Pipeline
-
-        return Pipeline(settings, lock, roles, others, begun)
-    except BaseException:
-        for one in begun:
-            one.end()
-        lock.release()
-        raise
 
 
 def use_all_descriptors() -> None:
@@ -149,8 +128,6 @@ async def _watch(pipeline: Pipeline, console: Console) -> None:
     reader = pipeline.bus.reader([DETECTIONS])
     try:
         if console.is_terminal:
-            from collector.cli.live_view import LiveView
-
             with LiveView(console, pipeline.doors(), pipeline.metrics_now) as view:
                 while True:
                     for document in await _new(reader):
