@@ -32,8 +32,12 @@ _TOOK = re.compile(r"\b\d{1,9}(?:[.,]\d{1,6})? ?(?:[nuµm]?s|msec|secs?|seconds|
 _LABELLED = re.compile(r"\b([a-z_]{1,32})(\"? ?[=:] ?\"?)([0-9a-z_-]{4,64})\b")
 _TOKEN = re.compile(r"[0-9a-z]{8,64}")
 _LABELS = tuple(word for word in sorted(CALLING_WORDS) if len(word) >= 4)
+_LABEL_WORDS = frozenset(word.encode() for word in CALLING_WORDS)
 _WHOLE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.{0,24}|1\d{9}(?:\d{3}|\d{6}|\d{9})?(?:\.\d{1,9})?")
 _DASHES = 4
+_UNITS = (b"0s", b"0m", b"0n", b"0u")
+_ALIKE_FIGURES = bytes.maketrans(b"123456789", b"000000000")
+_APART = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord(" ") for byte in range(256))
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}")
 _TURNS = re.compile(r"[a-z][0-9]|[0-9][a-z]")
 
@@ -68,18 +72,42 @@ def _masked(text: str) -> str:
 
     Each kind is first looked for in the cheapest way: most texts hold none of them.
     """
-    text = fold(text)
-    if ":" in text and _CLOCK.search(text):
-        text = _TIME.sub("<time>", text)
-    if _UNIT.search(text):
-        text = _TOOK.sub("<took>", text)
-    if ("=" in text or ":" in text) and any(label in text for label in _LABELS):
-        text = _LABELLED.sub(_mask_labelled, text)
+    text = _without_times(fold(text))
+    words = _words(text)
+    named = text
+    if not _LABEL_WORDS.isdisjoint(words) and any(label in text for label in _LABELS):
+        named = _LABELLED.sub(_mask_labelled, named)
     if text.count("-") >= _DASHES:
-        text = _UUID.sub("<uuid>", text)
-    if any(map(looks_random, _TOKEN.findall(text))):
-        text = _TOKEN.sub(_mask_token, text)
-    return text
+        named = _UUID.sub("<uuid>", named)
+    if _may_be_random(words if named is text else _words(named)):
+        return _TOKEN.sub(_mask_token, named)
+    return named
+
+
+def _without_times(text: str) -> str:
+    figures = text.encode("utf-8", "replace").translate(_ALIKE_FIGURES)
+    if ":" in text and (b"0:00" in figures or not text.isascii()) and _CLOCK.search(text):
+        text = _TIME.sub("<time>", text)
+    return _TOOK.sub("<took>", text) if _may_have_taken(figures) and _UNIT.search(text) else text
+
+
+def _words(text: str) -> list[bytes]:
+    """Cut a folded text at whatever is no letter of ASCII and no digit: three times as fast as looking for tokens."""
+    return text.encode("utf-8", "replace").translate(_APART).split()
+
+
+def _may_have_taken(figures: bytes) -> bool:
+    """Say whether a text, all its digits zeroes, may hold a duration; one with digits of other scripts always may."""
+    if not figures.isascii():
+        return True
+    close = figures.replace(b" ", b"")
+    return any(unit in close for unit in _UNITS)
+
+
+def _may_be_random(words: list[bytes]) -> bool:
+    """Say whether a token that looks random may be among words; one that is too long for a token may hold one."""
+    long = [word.decode() for word in words if len(word) >= RANDOM_LENGTH]
+    return any(len(word) > _TOKEN_LENGTH or looks_random(word) for word in long) if long else False
 
 
 def _mask_labelled(match: re.Match[str]) -> str:
@@ -99,7 +127,7 @@ def is_drawn(value: str) -> bool:
         return False
     if len(text) >= _MIXED_LENGTH and text.isalnum() and not text.isdigit() and not text.isalpha():
         return True
-    return looks_random(text) or _UUID.fullmatch(text) is not None
+    return looks_random(text) if text.isalnum() else _UUID.fullmatch(text) is not None
 
 
 def is_moment(text: str) -> bool:
