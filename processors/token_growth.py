@@ -92,18 +92,18 @@ class CallStream(msgspec.Struct, array_like=True):
     growth: Growth | None = None
 
 
-class Call(msgspec.Struct, array_like=True):
-    """A call as it is judged."""
+class Call(msgspec.Struct, array_like=True, gc=False):
+    """A call as it is judged. `weight` is its size in input tokens, output weighted."""
 
     span: SpanRef
     at_ns: int
     input: int
     output: int
+    weight: int = 0
 
-    @property
-    def weight(self) -> int:
-        """Its size in input tokens, output weighted."""
-        return self.input + OUTPUT_WEIGHT * self.output
+    def __post_init__(self) -> None:
+        """Weigh it."""
+        self.weight = self.input + OUTPUT_WEIGHT * self.output
 
 
 def take_call(stream: CallStream, call: Call, explained: Explained) -> tuple[Growth | None, bool]:
@@ -120,7 +120,8 @@ def take_call(stream: CallStream, call: Call, explained: Explained) -> tuple[Gro
 
 
 def _judged(stream: CallStream, call: Call, explained: Explained) -> Growth | None:
-    if len(stream.recent) < CALLS_TO_LEARN:
+    may_rise, may_spike = stream.rising >= RISE_CALLS, call.weight - stream.peak >= SPIKE_TOKENS
+    if not (may_rise or may_spike) or len(stream.recent) < CALLS_TO_LEARN:
         return None
     limit = int((stream.base + explained.tokens) * EXPLAINED_SLACK) + EXPLAINED_SLACK_TOKENS
     if _multiplies(stream, call, limit, explained.sighted):
@@ -133,9 +134,9 @@ def _judged(stream: CallStream, call: Call, explained: Explained) -> Growth | No
 def _spikes(stream: CallStream, call: Call, limit: int) -> bool:
     weight = call.weight
     is_large = (
-        weight >= SPIKE_OVER_MEDIAN * _usual(stream)
+        weight - stream.peak >= SPIKE_TOKENS
         and weight >= SPIKE_OVER_PEAK * stream.peak
-        and weight - stream.peak >= SPIKE_TOKENS
+        and weight >= SPIKE_OVER_MEDIAN * _usual(stream)
         and weight >= limit + OUTPUT_WEIGHT * EXPLAINED_SLACK * max(stream.answers)
     )
     return is_large and (call.input >= limit or _answer_is_out_of_line(stream, call))
@@ -204,9 +205,9 @@ def _continue(stream: CallStream, growth: Growth, call: Call) -> tuple[Growth | 
 
 def _learn(stream: CallStream, call: Call) -> None:
     stream.recent.append(call.weight)
-    del stream.recent[:-RECENT_CALLS]
     stream.answers.append(call.output)
-    del stream.answers[:-RECENT_CALLS]
+    if len(stream.recent) > RECENT_CALLS:
+        del stream.recent[0], stream.answers[0]
     stream.peak = max(stream.peak, call.weight)
 
 
