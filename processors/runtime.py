@@ -6,8 +6,8 @@ A run ends when it has been quiet for long enough; until then a late or revised 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,16 +34,26 @@ DUE_AT_ONCE = 200
 Biller = Callable[[Step, bytes], tuple[bytes, Sequence[Outgoing]]]
 """From a step and what was billed for it before (empty: nothing) to what is billed now and the `usage` records."""
 
-Project = Callable[[Step], Any]
+
+class Taken(NamedTuple):
+    """A step of a batch, what each detector remembers of it, and when its record was appended (bus time)."""
+
+    step: Step
+    items: tuple[Any, ...]
+    record: Record
 
 
-def readers_by_kind(detectors: Sequence[AnyDetector]) -> dict[str, list[tuple[int, Project]]]:
-    """Table who reads which kind of step, so that a step costs those detectors only: number and `project` of each."""
-    table: dict[str, list[tuple[int, Project]]] = {}
-    for number, detector in enumerate(detectors):
-        for kind in detector.kinds:
-            table.setdefault(kind, []).append((number, detector.project))
-    return table
+def projected(detectors: Sequence[AnyDetector], steps: Sequence[Step]) -> Iterator[tuple[Any, ...]]:
+    """Give what each detector remembers of each step; a step costs those detectors only that read its kind.
+
+    It goes from detector to detector, not from step to step: the code of one then stays in the processor's cache,
+    which makes a third of the time.
+    """
+    columns = []
+    for detector in detectors:
+        kinds, project = frozenset(detector.kinds), detector.project
+        columns.append([project(step) if step.kind in kinds and not step.retracted else None for step in steps])
+    return zip(*columns, strict=True)
 
 
 class Runtime:
@@ -67,7 +77,6 @@ class Runtime:
     ) -> None:
         self.group = group
         self._detectors = detectors
-        self._readers = readers_by_kind(detectors)
         self._clock_ns = clock_ns
         self._bill = bill
         self._idle_ns = int(run_idle_seconds * SECOND)
@@ -101,45 +110,47 @@ class Runtime:
 
     # --- steps ---
 
-    def _by_run(
-        self, records: Sequence[Record], outputs: list[Outgoing]
-    ) -> dict[tuple[str, str], list[tuple[Step, Record]]]:
-        grouped: dict[tuple[str, str], list[tuple[Step, Record]]] = {}
+    def _by_run(self, records: Sequence[Record], outputs: list[Outgoing]) -> dict[tuple[str, str], list[Taken]]:
         STAGE_RECORDS.labels(stage=self.group).inc(len(records))
+        steps: list[Step] = []
+        come_with: list[Record] = []
         for record in records:
             try:
-                steps = decode_steps(record.value)
+                decoded = decode_steps(record.value)
             except (msgspec.DecodeError, UnknownStepSchema) as error:
                 outputs.append(dead_letter(record, error, self.group))
                 continue
-            for step in steps:
-                grouped.setdefault((step.tenant, step.run_id), []).append((step, record))
+            steps += decoded
+            come_with += [record] * len(decoded)
+        grouped: dict[tuple[str, str], list[Taken]] = {}
+        for taken in map(Taken, steps, projected(self._detectors, steps), come_with):
+            grouped.setdefault((taken.step.tenant, taken.step.run_id), []).append(taken)
         return grouped
 
-    def _take_in(self, run: RunState, steps: list[tuple[Step, Record]], batch: Batch) -> Iterable[Outgoing]:
+    def _take_in(self, run: RunState, steps: list[Taken], batch: Batch) -> Iterable[Outgoing]:
         outputs: list[Outgoing] = []
-        steps.sort(key=lambda pair: (pair[0].start_ns, pair[0].span_id, pair[0].revision))
+        steps.sort(key=_place_in_run)
         learned = False
-        for step, record in steps:
+        for taken in steps:
+            step, seen_ns = taken.step, taken.record.append_ns
             learned = run.facts.learn(step) or learned
             run.root_ended = run.root_ended or step.is_root
-            run.last_seen_ns = max(run.last_seen_ns, record.append_ns)
-            outputs += self._place(run, step, record.append_ns)
+            run.last_seen_ns = max(run.last_seen_ns, seen_ns)
+            outputs += self._place(run, taken, seen_ns)
         replayed = run.window.settle(self._lateness_steps)
         outputs += self._report_failures(run, steps)
         outputs += self._publisher.changes(run, batch.now_ns, self._clock_ns(), everything=replayed or learned)
         return outputs
 
-    def _place(self, run: RunState, step: Step, seen_ns: int) -> Sequence[Outgoing]:
+    def _place(self, run: RunState, taken: Taken, seen_ns: int) -> Sequence[Outgoing]:
         """Put one step into the window: new, revised, retracted, or too late."""
-        window = run.window
+        window, step, items = run.window, taken.step, taken.items
         old = window.by_span.get(step.span_id)
         billed, outputs = self._billed(run, step, old)
         if step.retracted:
             if old is not None:
                 window.remove(old)
             return outputs
-        items = self._project(step)
         if old is None and not billed and items.count(None) == len(items):
             return outputs
         entry = self._entry(step, items, old.seen_ns if old else seen_ns, billed)
@@ -156,12 +167,6 @@ class Runtime:
         if self._bill is None or (old is None and step.revision > 0 and run.window.has_left(step.order)):
             return b"", ()
         return self._bill(step, old.billed if old else b"")
-
-    def _project(self, step: Step) -> tuple[Any, ...]:
-        items = [None] * len(self._detectors)
-        for number, project in self._readers.get(step.kind, ()):
-            items[number] = project(step)
-        return tuple(items)
 
     def _entry(self, step: Step, items: tuple[Any, ...], seen_ns: int, billed: bytes) -> Entry:
         trace_id = "" if step.trace_id == step.run_id else step.trace_id
@@ -182,13 +187,13 @@ class Runtime:
         if step.agent:
             attribute(run, step.span_id, step.agent)
 
-    def _report_failures(self, run: RunState, steps: list[tuple[Step, Record]]) -> Iterable[Outgoing]:
+    def _report_failures(self, run: RunState, steps: list[Taken]) -> Iterable[Outgoing]:
         """Count what detectors raised and dead-letter the record it happened with."""
         failures, run.window.failures = run.window.failures, []
         for failure in failures:
             cause = failure.__cause__ or failure
             DETECTOR_ERRORS.labels(detector=failure.detector, error=type(cause).__name__).inc()
-            yield dead_letter(steps[-1][1], failure, self.group)
+            yield dead_letter(steps[-1].record, failure, self.group)
 
     # --- time ---
 
@@ -252,3 +257,8 @@ class Runtime:
             run = None if key in fresh else self._runs.load(key, state)
             if run is not None:
                 self._end(run, keyed_state.CAP, batch, state, outputs, changes)
+
+
+def _place_in_run(taken: Taken) -> tuple[int, str, int]:
+    step = taken.step
+    return (step.start_ns, step.span_id, step.revision)

@@ -172,6 +172,7 @@ def attribute(run: RunState, span_id: str, agent: str) -> None:
     """Give an agent's name to episodes whose crossing span left the window before the name was known."""
     if not any(run.published):
         return
+    run.window.show()
     for number, published in enumerate(run.published):
         episodes = run.window.folds[number].episodes
         for key, known in published.items():

@@ -42,21 +42,18 @@ class Facts(msgspec.Struct, array_like=True):
 
     def learn(self, step: Step) -> bool:
         """Take in what a step says; returns whether that changed anything."""
-        order = step.order
-        service = _earliest(self.service, order, step.service)
-        framework = _earliest(self.framework, order, step.framework)
-        conversation = _earliest(self.conversation_id, order, step.conversation_id)
-        learned = (
-            service is not self.service or framework is not self.framework or conversation is not self.conversation_id
-        ) and (service, framework, conversation) != (self.service, self.framework, self.conversation_id)
+        order = (step.start_ns, step.span_id)
+        service, framework, conversation = self.service, self.framework, self.conversation_id
+        if step.service and (service is None or order <= service[0]):
+            service = (order, step.service)
+        if step.framework and (framework is None or order <= framework[0]):
+            framework = (order, step.framework)
+        if step.conversation_id and (conversation is None or order <= conversation[0]):
+            conversation = (order, step.conversation_id)
+        if (service, framework, conversation) == (self.service, self.framework, self.conversation_id):
+            return False
         self.service, self.framework, self.conversation_id = service, framework, conversation
-        return learned
-
-
-def _earliest(known: Fact | None, order: Order, value: str) -> Fact | None:
-    if not value or (known is not None and known[0] < order):
-        return known
-    return (order, value)
+        return True
 
 
 class StoredEntry(msgspec.Struct, array_like=True):

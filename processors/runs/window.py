@@ -2,7 +2,8 @@
 
 In order a step costs one observation. Out of order the folds are put back to the snapshot before it and the
 steps after it are shown again, at most `lateness_steps` of them. Steps that left the window are final.
-Owned by one thread, the runtime's; nothing here is locked.
+What is new is shown once it is all there (`settle`), to one detector after the other: the code of one then stays in
+the processor's cache. Owned by one thread, the runtime's; nothing here is locked.
 """
 
 from __future__ import annotations
@@ -74,26 +75,27 @@ class RunWindow:
         self.touched: set[tuple[int, str]] = set()
         self._snapshots: list[list[bytes]] = [base or self._pack()]
         self._dirty_from: int | None = None
+        self._shown = 0
+        """Steps that the folds have seen, from the first one of the window on."""
         self.rows = WindowRows(SNAPSHOT_EVERY)
 
     # --- changing the window ---
 
     def insert(self, entry: Entry) -> bool:
         """Put a step in its place; returns False where its place has left the window already."""
-        if self.frontier is not None and entry.order <= self.frontier:
+        order, entries = (entry.start_ns, entry.span_id), self.entries
+        if self.frontier is not None and order <= self.frontier:
             return False
         self.by_span[entry.span_id] = entry
         if self.earliest_ns is None or entry.seen_ns < self.earliest_ns:
             self.earliest_ns = entry.seen_ns
-        if not self.entries or entry.order > self.entries[-1].order:
-            self.rows.changed(len(self.entries))
-            self.entries.append(entry)
-            if self._dirty_from is None:
-                self._observe(entry, len(self.entries))
+        if not entries or order > _order(entries[-1]):
+            self.rows.changed(len(entries))
+            entries.append(entry)
             return True
-        place = bisect_left(self.entries, entry.order, key=_order)
-        self.entries.insert(place, entry)
-        self.rows.moved(place, len(self.entries))
+        place = bisect_left(entries, order, key=_order)
+        entries.insert(place, entry)
+        self.rows.moved(place, len(entries))
         self._touch(place)
         return True
 
@@ -119,14 +121,22 @@ class RunWindow:
         self._touch(place)
 
     def settle(self, lateness_steps: int) -> bool:
-        """Replay what changed out of order, then let go of steps beyond the window; returns whether it replayed."""
-        replayed = self._dirty_from is not None
-        if self._dirty_from is not None:
-            self._replay_from(self._dirty_from)
-            self._dirty_from = None
+        """Show what is new, or anew from where the order changed; lets go of steps beyond the window.
+
+        Returns whether the order changed.
+        """
+        dirty_from, self._dirty_from = self._dirty_from, None
+        if dirty_from is not None:
+            self._rewind(dirty_from)
+        self.show()
         while len(self.entries) > lateness_steps + SNAPSHOT_EVERY:
             self._let_go()
-        return replayed
+        return dirty_from is not None
+
+    def show(self) -> None:
+        """Show the folds what is new; nothing as long as they have to be put back first, which `settle` does."""
+        while self._dirty_from is None and self._shown < len(self.entries):
+            self._show_some(self.entries[self._shown : self._shown + SNAPSHOT_EVERY - self._shown % SNAPSHOT_EVERY])
 
     def wake(self, number: int, now_ns: int) -> None:
         """Wake one detector whose deadline has passed."""
@@ -158,6 +168,7 @@ class RunWindow:
         """Fill a fresh window with the steps it had, in order, showing each to the detectors."""
         for entry in entries:
             self.insert(entry)
+        self.show()
         self.frontier, self.rows = frontier, WindowRows(SNAPSHOT_EVERY, first_row, stored=True)
 
     # --- the folds ---
@@ -176,34 +187,42 @@ class RunWindow:
     def _touch(self, place: int) -> None:
         self._dirty_from = place if self._dirty_from is None else min(self._dirty_from, place)
 
-    def _observe(self, entry: Entry, count: int) -> None:
-        at = entry.at(self._run_id)
-        for number, item in enumerate(entry.items):
-            if item is None or (fold := self.folds[number]).broken:
-                continue
-            try:
-                for finding in fold.observe(at, item):
-                    self.touched.add((number, episode_key(finding)))
-            except Exception as error:  # noqa: BLE001  # a detector's bug must not take the others down; it is reported
-                self._fail(fold, error)
-        if count % SNAPSHOT_EVERY == 0:
+    def _show_some(self, entries: Sequence[Entry]) -> None:
+        """Show steps up to the next snapshot, or fewer."""
+        steps = [(entry.at(self._run_id), entry.items) for entry in entries]
+        for number, fold in enumerate(self.folds):
+            if not fold.broken:
+                self._observe(number, fold, steps)
+        self._shown += len(entries)
+        if self._shown % SNAPSHOT_EVERY == 0:
             self._snapshots.append(self._pack())
+
+    def _observe(self, number: int, fold: Fold, steps: Iterable[tuple[At, tuple[Any, ...]]]) -> None:
+        try:
+            for at, items in steps:
+                item = items[number]
+                if item is not None:
+                    for finding in fold.observe(at, item):
+                        self.touched.add((number, episode_key(finding)))
+        except Exception as error:  # noqa: BLE001  # a detector's bug must not take the others down; it is reported
+            self._fail(fold, error)
 
     def _fail(self, fold: Fold, error: Exception) -> None:
         fold.fail()
         self.failures.append(DetectorFailure(fold.detector.name, error))
 
-    def _replay_from(self, place: int) -> None:
+    def _rewind(self, place: int) -> None:
+        """Put the folds back to the last snapshot before a place."""
         snapshot = min(place // SNAPSHOT_EVERY, len(self._snapshots) - 1)
         del self._snapshots[snapshot + 1 :]
         packed = self._snapshots[snapshot]
         self.folds = [codec.unpack(data) for codec, data in zip(self._codecs, packed, strict=True)]
-        for count, entry in enumerate(self.entries[snapshot * SNAPSHOT_EVERY :], start=snapshot * SNAPSHOT_EVERY + 1):
-            self._observe(entry, count)
+        self._shown = snapshot * SNAPSHOT_EVERY
 
     def _let_go(self) -> None:
         gone, self.entries = self.entries[:SNAPSHOT_EVERY], self.entries[SNAPSHOT_EVERY:]
         del self._snapshots[0]
+        self._shown -= SNAPSHOT_EVERY
         self.rows.let_go()
         self.frontier = gone[-1].order
         for entry in gone:
