@@ -35,10 +35,11 @@ def server(tmp_path: Path) -> Iterator[ChdbServer]:
 def test_every_table_is_made_with_its_path_in_the_keeper(server: ChdbServer) -> None:
     ServerStore(server.dsn("default")).command("CREATE DATABASE obs")
     store = ServerStore(server.dsn("obs"))
-    for statement in (RECORDED, *(one for _, statements in migrations() for one in statements)):
+    every = [RECORDED, *(one for _, statements in migrations() for one in statements)]
+    for statement in every:
         store.command(laid_out(statement, LAYOUT).replace(LAYOUT.on_cluster(), ""))
     kept = {row["table"]: row for row in store.query("SELECT table, zookeeper_path, replica_name FROM system.replicas")}
-    assert len(kept) == 12
+    assert len(kept) == sum("CREATE TABLE" in statement for statement in every) >= 12
     for table, row in kept.items():
         assert (row["zookeeper_path"], row["replica_name"]) == (f"/clickhouse/tables/1/obs/{table}", "a")
     (traces,) = store.query(
