@@ -11,6 +11,7 @@ from msgspec import Meta
 from collector.bus.protocol import Record
 from healing.bounded_json import fits
 from healing.published_detections import EVIDENCE_BYTES, OMITTED, check_tenant
+from healing.saying import UPPER_TIERS
 from schemas.detection import GREY_ZONE, WITHDRAWN
 from schemas.healing import REQUESTED, Approval, HandOff, Name, SeenDetection, UnreadableDocument
 from schemas.keys import join_key
@@ -87,7 +88,7 @@ def review(seen: Reviewed, now_ns: int) -> Approval:
 def _facts(seen: Reviewed) -> dict[str, Any]:
     """Give what a verdict has to say of the detection it is on; it travels with the question and its answer."""
     found = seen.confidence
-    for tier in ("judge", "second_look"):
+    for tier in UPPER_TIERS:
         told = seen.evidence.get(tier)
         before = told.get("found_confidence") if isinstance(told, dict) else None
         found = before if isinstance(before, float) and 0 <= before <= 1 else found

@@ -8,7 +8,7 @@ call under way was killed in between: its money counts as spent, and it is asked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -16,18 +16,17 @@ import orjson
 
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Record, State
-from processors.judging.bookmarks import Bookmarks, Stretch
 from processors.judging.calls import MessagesApi
 from processors.judging.cases import BATCHED, CALLING, GRANTED, Case, Docket
 from processors.judging.config import JudgeConfig
 from processors.judging.hearings import Hearings
 from processors.judging.prices import JudgePrices
 from processors.judging.reading import TAKEN, UnreadableFindingError, escalated, told_again
+from processors.judging.recollection import ReadBack, Recollection
 from processors.judging.rulings import SOURCE
 from processors.judging.sentences import Sentences
 from processors.judging.sitting import Sitting
 from processors.judging.threads import Calls
-from processors.judging.transcripts import Transcripts
 from schemas.judge import UnknownJudgeSchema, decode_grant
 from schemas.metrics import STAGE_RECORDS
 from schemas.topics import AGENT_STEPS, DETECTIONS, ESCALATIONS, JUDGE_GRANTS
@@ -53,19 +52,17 @@ class LlmJudgeStage:
         api: MessagesApi,
         clock_ns: Callable[[], int],
         memory_bytes: int,
-        read_back: Callable[[Stretch], Iterable[Record]],
+        read_back: ReadBack,
         taken: Collection[bytes] = TAKEN,
     ) -> None:
         self._config = config
         self._taken = taken
         self._calls = Calls(api, config.batch_poll_seconds)
         self._docket = Docket()
-        self._transcripts = Transcripts(memory_bytes)
-        self._bookmarks = Bookmarks(memory_bytes)
-        self._read_back = read_back
-        self._has_read_back = False
+        self._recollection = Recollection(memory_bytes, read_back)
         self._sentences = Sentences(self._docket, clock_ns)
-        self._hearings = Hearings(config, prices, self._docket, self._transcripts, self._sentences, self._calls.knows)
+        transcripts = self._recollection.transcripts
+        self._hearings = Hearings(config, prices, self._docket, transcripts, self._sentences, self._calls.knows)
         self._to_start: dict[str, dict[str, Any]] = {}
         self._to_submit: dict[str, dict[str, Any]] = {}
         self._folded: set[str] = set()
@@ -81,12 +78,7 @@ class LlmJudgeStage:
         self._to_submit.clear()
         self._folded.clear()
         self._docket.restore(state)
-        if not self._has_read_back:
-            for stretch in Bookmarks.stretches(state):
-                for record in self._read_back(stretch):
-                    self._transcripts.add(record)
-                    self._bookmarks.read(record)
-            self._has_read_back = True
+        self._recollection.restore(state)
 
     def handle(self, batch: Batch, state: State) -> Handled:
         """Read a batch, fold in what calls brought, and take every case as far as it goes."""
@@ -95,19 +87,18 @@ class LlmJudgeStage:
         STAGE_RECORDS.labels(stage=self.group).inc(len(batch.records))
         for record in batch.records:
             self._read(record, sitting)
-        self._transcripts.trim()
+        self._recollection.transcripts.trim()
         self._fold(sitting)
         for case in list(self._docket.cases.values()):
             self._hearings.go_on(case, None, sitting)
         self._mark_calls()
-        return Handled(sitting.outputs, [*self._docket.changes(state, batch.now_ns), *self._bookmarks.changes()])
+        return Handled(sitting.outputs, [*self._docket.changes(state, batch.now_ns), *self._recollection.changes()])
 
     # --- what comes in ---
 
     def _read(self, record: Record, sitting: Sitting) -> None:
         if record.topic == AGENT_STEPS:
-            self._transcripts.add(record)
-            self._bookmarks.read(record)
+            self._recollection.keep(record)
             return
         try:
             if record.topic == ESCALATIONS:

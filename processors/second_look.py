@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import queue
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,12 +21,11 @@ import orjson
 
 from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Record, State
-from processors.judging.bookmarks import Bookmarks, Stretch
 from processors.judging.exhibit import missing_evidence
 from processors.judging.reading import SECOND_LOOK, UnreadableFindingError, escalated, told_again
+from processors.judging.recollection import ReadBack, Recollection
 from processors.judging.rulings import JUDGE_TIER, is_live
 from processors.judging.sitting import Sitting
-from processors.judging.transcripts import Transcripts
 from processors.looking.encodings import Answer, Encodings
 from processors.looking.questions import Question, question_of, scale_of
 from processors.looking.register import Register
@@ -66,14 +65,11 @@ class SecondLookStage:
         model: str,
         clock_ns: Callable[[], int],
         memory_bytes: int,
-        read_back: Callable[[Stretch], Iterable[Record]],
+        read_back: ReadBack,
     ) -> None:
         self._encodings = encodings
         self._model = model
-        self._transcripts = Transcripts(memory_bytes, "second_look_transcripts")
-        self._bookmarks = Bookmarks(memory_bytes)
-        self._read_back = read_back
-        self._has_read_back = False
+        self._recollection = Recollection(memory_bytes, read_back, "second_look_transcripts")
         self._register = Register()
         self._telling = Telling(self._register, clock_ns)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
@@ -97,12 +93,8 @@ class SecondLookStage:
         """Start from the committed state; what was asked is asked again, and the answers that still come count not."""
         self._asked.clear()
         self._register.restore(state)
-        if self._has_read_back or self._encodings is None:
-            return
-        for stretch in Bookmarks.stretches(state):
-            for record in self._read_back(stretch):
-                self._keep(record)
-        self._has_read_back = True
+        if self._encodings is not None:
+            self._recollection.restore(state)
 
     def handle(self, batch: Batch, state: State) -> Handled:
         """Read a batch, end the looks that were answered, and ask about those that can be."""
@@ -110,11 +102,11 @@ class SecondLookStage:
         STAGE_RECORDS.labels(stage=self.group).inc(len(batch.records))
         for record in batch.records:
             self._read(record, sitting)
-        self._transcripts.trim()
+        self._recollection.transcripts.trim()
         self._fold(sitting)
         for key, look in list(self._register.looks.items()):
             self._guarded(partial(self._go_on, key), look, sitting)
-        changes = [*self._register.changes(state, batch.now_ns), *self._bookmarks.changes()]
+        changes = [*self._register.changes(state, batch.now_ns), *self._recollection.changes()]
         return Handled(sitting.outputs, changes)
 
     # --- what comes in ---
@@ -122,7 +114,7 @@ class SecondLookStage:
     def _read(self, record: Record, sitting: Sitting) -> None:
         if record.topic == AGENT_STEPS:
             if self._encodings is not None:
-                self._keep(record)
+                self._recollection.keep(record)
             return
         try:
             if record.topic == ESCALATIONS:
@@ -131,10 +123,6 @@ class SecondLookStage:
                 self._follow(told_again(record, SOURCE), record.headers.get("ce_source", b""), sitting)
         except UnreadableFindingError as error:
             sitting.outputs.append(dead_letter(record, error, self.group))
-
-    def _keep(self, record: Record) -> None:
-        self._transcripts.add(record)
-        self._bookmarks.read(record)
 
     def _open(self, document: dict[str, Any] | None, sitting: Sitting) -> None:
         if document is None:
@@ -205,7 +193,7 @@ class SecondLookStage:
 
     def _look(self, key: str, look: Look, waited: int, sitting: Sitting) -> None:
         document = look.told()
-        steps = self._transcripts.steps(join_key(document["tenant"], document["run_id"]))
+        steps = self._recollection.transcripts.steps(join_key(document["tenant"], document["run_id"]))
         if missing_evidence(document, steps) and waited < PATIENCE_NS:
             return
         question = question_of(document, steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +13,10 @@ import typer
 from collector.cli.configuration import load_settings
 from collector.cli.output import WrongUsage, add_row, check_format, make_table, print_rows
 from collector.cli.reading_source import reading
-from collector.opened_bus import open_bus
-from config.settings import Settings
+from collector.cli.saying import person, publish
 from healing.approvals import approve, reject
 from schemas.healing import REVIEW, Approval
 from sinks import reading as store_reading
-
-PUBLISH_SECONDS = 30
 
 
 def show_approvals(
@@ -59,8 +55,7 @@ def answer(
     with reading(settings) as query:
         question = _question(store_reading.waiting(store_reading.approvals(query)), healing_id)
     give = approve if event == "approved" else reject
-    outgoing = give(question, getpass.getuser(), note, time.time_ns())
-    _publish(settings, outgoing)
+    publish(settings, [give(question, person(), note, time.time_ns())])
     what = "review" if question.kind == REVIEW else question.fix_type
     typer.echo(f"{event}: {what} for {question.detection_title}")
     return 0
@@ -74,11 +69,3 @@ def _question(waiting: Sequence[dict[str, Any]], healing_id: str) -> Approval:
     if len({event["healing_id"] for event in meant}) > 1:
         raise WrongUsage(f"{healing_id!r} is the beginning of more than one id; give more of it")
     return msgspec.convert(meant[0], Approval)
-
-
-def _publish(settings: Settings, outgoing: Any) -> None:
-    bus = open_bus(settings)
-    try:
-        bus.publish([outgoing]).result(PUBLISH_SECONDS)
-    finally:
-        bus.close()
