@@ -54,6 +54,7 @@ class Publisher:
         self._producer: AIOKafkaProducer | None = None
         self._lanes: Lanes | None = None
         self._replacing: asyncio.Task[None] | None = None
+        self._closing = False
         self._guard = threading.Lock()
         self._queue: deque[Waiting] = deque()
         self._woken = False
@@ -103,6 +104,7 @@ class Publisher:
 
     async def close(self) -> None:
         """Deliver what was taken in, as far as the broker lets us; what it does not is told so."""
+        self._closing = True
         if self._replacing is not None:
             self._replacing.cancel()
         deadline = time.monotonic() + CLOSING_SECONDS
@@ -161,7 +163,7 @@ class Publisher:
             error = too_large(record.topic, len(record.value), self._limit(record.topic))
         parcel.arrived(error)
         ended = self._producer
-        if error is not None and ended is not None and has_ended(ended):
+        if error is not None and ended is not None and has_ended(ended) and not self._closing:
             self._producer = self._lanes = None
             self._replacing = self._loop.loop.create_task(self._replace(ended))
 

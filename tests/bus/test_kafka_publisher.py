@@ -12,6 +12,7 @@ from kafka_buses import make_topics, open_kafka_bus
 
 from collector.bus.kafka import KafkaBus
 from collector.bus.kafka_connection import KafkaConnection
+from collector.bus.kafka_publisher import Publisher
 from collector.bus.protocol import BusUnavailable, Outgoing
 from schemas.topics import USAGE
 
@@ -62,6 +63,28 @@ def test_what_cannot_be_published_keeps_nothing_else_from_it(kafka: Broker, topi
         nowhere.result(WAIT_SECONDS)
     nothing.result(WAIT_SECONDS)
     bus.close()
+
+
+def test_one_that_ends_while_the_bus_closes_is_not_replaced(
+    kafka: Broker, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Publisher] = []
+    begin = Publisher.start
+
+    async def counted(publisher: Publisher) -> None:
+        begun.append(publisher)
+        await begin(publisher)
+
+    make_topics(KafkaConnection(kafka.bootstrap, topic_prefix))
+    monkeypatch.setattr(Publisher, "start", counted)
+    bus = open_kafka_bus(kafka.bootstrap, topic_prefix)
+    publish(bus, b"before")
+    monkeypatch.setattr(SendProduceReqHandler, "handle_response", _out_of_order)
+    last = bus.publish([Outgoing(USAGE, "k", b"on its way")])
+    bus.close()
+    with pytest.raises(BusUnavailable):
+        last.result(0)
+    assert len(begun) == 1
 
 
 def _out_of_order(*_: object) -> None:
