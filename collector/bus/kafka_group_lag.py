@@ -54,9 +54,7 @@ class KafkaGroupLag:
     def stop(self) -> None:
         """Look no more, and show nothing: others of the group go on."""
         self._loop.run(self._stop())
-        for topic in {topic for topic, _ in self._places.values()}:
-            with contextlib.suppress(KeyError):
-                GROUP_LAG.remove(self._group, topic)
+        self._hide()
 
     async def _start(self) -> None:
         self._task = asyncio.create_task(self._look_on())
@@ -68,13 +66,20 @@ class KafkaGroupLag:
 
     async def _look_on(self) -> None:
         while True:
-            with contextlib.suppress(Exception):  # what is wrong with the broker shows where it is read and written
+            try:
                 self._show(await self._behind())
+            except Exception:  # noqa: BLE001  # what is wrong shows where the broker is read and written; no figure is old
+                self._hide()
             await asyncio.sleep(LOOK_SECONDS)
 
     def _show(self, behind: Mapping[str, int]) -> None:
         for topic, records in behind.items():
             GROUP_LAG.labels(group=self._group, topic=topic).set(records)
+
+    def _hide(self) -> None:
+        for topic in {topic for topic, _ in self._places.values()}:
+            with contextlib.suppress(KeyError):  # not shown yet
+                GROUP_LAG.remove(self._group, topic)
 
     async def _behind(self) -> Mapping[str, int]:
         committed = await self._topics.committed(self._group, list(self._places.values()))

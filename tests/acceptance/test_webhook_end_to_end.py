@@ -18,13 +18,6 @@ WAIT_SECONDS = 60.0
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def pipeline(tmp_path: Path, receiver: WebhookReceiver) -> Iterator[PipelineProcess]:
     url = f"sinks::webhook::url={receiver.url}"
     running = PipelineProcess(tmp_path / "data", url, "sinks::webhook/loud::url=", "sinks::webhook::secret=quiet")

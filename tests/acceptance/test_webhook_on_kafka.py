@@ -26,13 +26,6 @@ WAIT_SECONDS, SETTLE_SECONDS = 60.0, 60.0
 
 
 @pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def roles(kafka: Broker, topic_prefix: str, tmp_path: Path, receiver: WebhookReceiver) -> Iterator[RoleProcesses]:
     settings = (
         f"bus::partitions={PARTITIONS}",

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 from courtroom import Courtroom
+from escalated_runs import id_of, trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from judged_runs import finding_of, grey_run, id_of, steps_of, subject_of, trace
+from judged_runs import finding_of, grey_run, steps_of, subject_of
 from messages_server import MessagesServer
 
 from collector.bus.protocol import Outgoing

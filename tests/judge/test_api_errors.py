@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from courtroom import Courtroom
-from judged_runs import finding_of, grey_run, id_of, trace
+from escalated_runs import id_of, trace
+from judged_runs import finding_of, grey_run
 from messages_server import MessagesServer, Reply, Script, always, error, message, pieces, quote_of, verdict
 
 from processors.judging.calls import (

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from courtroom import Courtroom
-from judged_runs import finding_of, grey_run, id_of, steps_of, steps_record, told, trace
+from escalated_runs import id_of, steps_record, trace
+from judged_runs import finding_of, grey_run, steps_of, told
 from messages_server import MessagesServer, always, error, quote_of, verdict
 
 Court = Callable[..., Courtroom]

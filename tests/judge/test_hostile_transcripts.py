@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from courtroom import Courtroom
-from judged_runs import finding_of, id_of, steps_of, steps_record, subject_of, trace
+from escalated_runs import id_of, steps_record, trace
+from judged_runs import finding_of, steps_of, subject_of
 from messages_server import MessagesServer, Reply, asked, outside, pieces, quote_of, verdict
 
 from processors.judging.masking import Masking

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 import pytest
-from judged_runs import grey_run, trace
+from escalated_runs import trace
+from judged_runs import grey_run
 from kafka_fixtures import OpenBuses
 from messages_server import MessagesServer, quote_of, verdict
 from pydantic import SecretStr

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judged_runs import finding_of, grey_run, id_of, steps_of, steps_record, told, trace
+from escalated_runs import id_of, steps_record, trace
+from judged_runs import finding_of, grey_run, steps_of, told
 from messages_server import MessagesServer, Reply, quote_of, verdict
 from pipeline_process import PipelineProcess
 

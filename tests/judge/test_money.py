@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from courtroom import Courtroom
+from escalated_runs import id_of, trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from judged_runs import finding_of, grey_run, id_of, trace
+from judged_runs import finding_of, grey_run
 from memory_state import MemoryState
 from messages_server import MessagesServer, Reply, always, quote_of, verdict
 

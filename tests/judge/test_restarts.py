@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from courtroom import Courtroom
-from judged_runs import finding_of, id_of, steps_of, steps_record, told, trace
+from escalated_runs import id_of, steps_record, trace
+from judged_runs import finding_of, steps_of, told
 from memory_state import MemoryState
 from messages_server import MessagesServer, pieces
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from courtroom import Courtroom
-from judged_runs import finding_of, grey_run, id_of, steps_of, steps_record, subject_of, told, trace
+from escalated_runs import id_of, steps_record, trace
+from judged_runs import finding_of, grey_run, steps_of, subject_of, told
 from messages_server import MessagesServer, always, quote_of, verdict
 
 from collector.bus.protocol import Outgoing

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judged_runs import span, trace
+from escalated_runs import span, trace
 from messages_server import MessagesServer, always, pieces
 from pipeline_process import PipelineProcess
 

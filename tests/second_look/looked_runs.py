@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from escalated_runs import BEGIN_NS, TENANT, grey_finding, published, span, spans_of, steps_record
 
 from collector.bus.protocol import Outgoing
-from processors.runs.publishing import Subject, detection_id, detection_outgoing, escalation_outgoing
+from processors.runs.publishing import Subject
 from schemas.detection import OPEN, Finding
-from schemas.keys import join_key
 from schemas.step import AGENT, LLM, SpanRef, Step
-from schemas.steps_codec import encode_steps
 from schemas.timestamps import SECOND_NS
-from schemas.topics import AGENT_STEPS
-
-BEGIN_NS = 1_790_000_000 * SECOND_NS
-TENANT = "acme"
 
 AGAIN = (
     (
@@ -60,14 +54,6 @@ OF_ONE_KIND = (
 """The same form and trade, about something else each time: to a table of words they are alike."""
 
 
-def trace(number: int) -> str:
-    return f"{number:032x}"
-
-
-def span(number: int) -> str:
-    return f"{number:016x}"
-
-
 def saying_steps(run: str, texts: Sequence[str], tenant: str = TENANT) -> list[Step]:
     """Make a model call for each text that is said."""
     at = [BEGIN_NS + number * SECOND_NS for number in range(len(texts))]
@@ -79,41 +65,23 @@ def saying_steps(run: str, texts: Sequence[str], tenant: str = TENANT) -> list[S
 
 def repetition_of(run: str, count: int, confidence: float = 0.5, status: str = OPEN, **fields: Any) -> Finding:
     """Make a repetition over the sayings of `saying_steps`."""
-    spans = tuple(SpanRef(run, span(number)) for number in range(1, count + 1))
     given: dict[str, Any] = {
         "type": "repetition",
         "fingerprint": "sayings",
-        "first": spans[0],
-        "spans": spans,
-        "status": status,
-        "tier": 3,
-        "confidence": confidence,
-        "severity": "medium",
-        "score": 50,
         "title": f"{{agent}} said the same {count} times in other words",
         "explanation": "Nothing came of any of them.",
         "evidence": {"repetitions": count, "about": "saying"},
-        "event_time_ns": BEGIN_NS,
     }
-    return Finding(**{**given, **fields})
+    return grey_finding(spans_of(run, range(1, count + 1)), confidence, status, **{**given, **fields})
 
 
 def subject_of(run: str, tenant: str = TENANT, processor: str = "repetition") -> Subject:
     return Subject(tenant, run, "billing", "clerk", "langgraph", "", processor, "1")
 
 
-def steps_record(steps: Sequence[Step]) -> Outgoing:
-    return Outgoing(AGENT_STEPS, join_key(steps[0].tenant, steps[0].run_id), encode_steps(list(steps)))
-
-
-_versions = itertools.count(1)
-
-
 def told(run: str, finding: Finding, escalates: bool = True) -> list[Outgoing]:
     """Give what a detector publishes of a finding: the detection, and the escalation where it is grey."""
-    version, subject = next(_versions), subject_of(run, processor=finding.type)
-    records = [detection_outgoing(subject, finding, version, BEGIN_NS)]
-    return [*records, escalation_outgoing(subject, finding, version, BEGIN_NS)] if escalates else records
+    return published(subject_of(run, processor=finding.type), finding, escalates)
 
 
 def grey_run(run: str, texts: Sequence[str] = AGAIN) -> list[Outgoing]:
@@ -127,10 +95,6 @@ def derailed_run(run: str, task: str, *outputs: str) -> list[Outgoing]:
     first = SpanRef(run, span(9))
     finding = repetition_of(run, 1, type="derailment", first=first, spans=(first, SpanRef(run, span(1))), evidence={})
     return [steps_record([asked, *saying_steps(run, outputs)]), *told(run, finding)]
-
-
-def id_of(run: str, finding: Finding) -> str:
-    return detection_id(TENANT, run, finding)
 
 
 def escalated_document(record: Outgoing) -> dict[str, Any]:

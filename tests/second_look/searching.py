@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from looked_runs import span
+from escalated_runs import span
 from pipeline_process import PipelineProcess
 
 QUERIES = (

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from looked_runs import AGAIN, OF_ONE_KIND, derailed_run, grey_run, trace
+from escalated_runs import trace
+from looked_runs import AGAIN, OF_ONE_KIND, derailed_run, grey_run
 from looking_glass import LookingGlass, Open
 from pipeline_process import PipelineProcess
 from searching import latest_loop, searches

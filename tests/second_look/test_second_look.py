@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from looked_runs import AGAIN, derailed_run, grey_run, id_of, repetition_of, saying_steps, steps_record, told, trace
+from escalated_runs import id_of, steps_record, trace
+from looked_runs import AGAIN, derailed_run, grey_run, repetition_of, saying_steps, told
 from looking_glass import LookingGlass, Open, TableEncoder
 from memory_state import MemoryState
 from msgspec.msgpack import encode

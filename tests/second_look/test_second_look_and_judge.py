@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from courtroom import Courtroom
-from looked_runs import AGAIN, grey_run, repetition_of, told, trace
+from escalated_runs import trace
+from looked_runs import AGAIN, grey_run, repetition_of, told
 from looking_glass import LookingGlass, TableEncoder
 from messages_server import MessagesServer, always
 

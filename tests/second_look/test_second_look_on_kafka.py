@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
+from escalated_runs import trace
 from kafka_fixtures import OpenBuses
-from looked_runs import AGAIN, grey_run, trace
+from looked_runs import AGAIN, grey_run
 from looking_glass import TableEncoder
 
 from collector.bus.kafka import KafkaBus

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from looked_runs import trace
+from escalated_runs import trace
 from pipeline_process import PipelineProcess
 from searching import latest_loop, searches
 

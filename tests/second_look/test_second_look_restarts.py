@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from looked_runs import AGAIN, OF_ONE_KIND, grey_run, repetition_of, told, trace
+from escalated_runs import trace
+from looked_runs import AGAIN, OF_ONE_KIND, grey_run, repetition_of, told
 from looking_glass import LookingGlass, Open, TableEncoder
 
 RUNS = 6

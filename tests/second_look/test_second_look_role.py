@@ -14,9 +14,10 @@ from typing import Any
 
 import orjson
 import pytest
+from escalated_runs import trace
 from kafka_broker import Broker
 from kafka_buses import open_kafka_bus
-from looked_runs import AGAIN, grey_run, trace
+from looked_runs import AGAIN, grey_run
 from msgspec.msgpack import decode
 from role_processes import RoleProcesses
 
