@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import ClassVar
 
 import msgspec
@@ -131,4 +130,4 @@ def _is_spoken_of(state: DerailmentState) -> bool:
 
 
 def _words(text: str, most: int) -> str:
-    return " ".join(islice(content_words(text[:READ_CAP]), most))
+    return " ".join(content_words(text[:READ_CAP], most))

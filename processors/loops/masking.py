@@ -15,6 +15,8 @@ HEAD, TAIL = 600, 200
 RANDOM_LENGTH = 8
 """Characters from which on a token can look random."""
 _TOKEN_LENGTH = 64
+TOKENS_REMEMBERED = 8_192
+"""Tokens of which it is remembered whether they look random; when they are that many, all are forgotten."""
 _MIXED_LENGTH = 10
 """Characters from which on letters and figures in one word are drawn."""
 _FEW_VOWELS, _FEW_VOWELS_BESIDE_FIGURES = 6, 4
@@ -30,12 +32,13 @@ _TIME = re.compile(
 _UNIT = re.compile(r"\d ?(?:[nuµm]?s|msec|secs?|seconds|milliseconds)\b")
 _TOOK = re.compile(r"\b\d{1,9}(?:[.,]\d{1,6})? ?(?:[nuµm]?s|msec|secs?|seconds|milliseconds)\b")
 _LABELLED = re.compile(r"\b([a-z_]{1,32})(\"? ?[=:] ?\"?)([0-9a-z_-]{4,64})\b")
-_TOKEN = re.compile(r"[0-9a-z]{8,64}")
+_TOKEN = re.compile(r"([0-9a-z]{8,64})")
 _LABELS = tuple(word for word in sorted(CALLING_WORDS) if len(word) >= 4)
 _LABEL_WORDS = frozenset(word.encode() for word in CALLING_WORDS)
 _WHOLE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.{0,24}|1\d{9}(?:\d{3}|\d{6}|\d{9})?(?:\.\d{1,9})?")
 _DASHES = 4
-_UNITS = (b"0s", b"0m", b"0n", b"0u")
+_UNITS = frozenset((b"s", b"ns", b"us", b"ms", b"msec", b"sec", b"secs", b"seconds", b"milliseconds"))
+_UNITS_BESIDE_FIGURES = (b"0s", b"0ms", b"0us", b"0ns", b"0mil")
 _ALIKE_FIGURES = bytes.maketrans(b"123456789", b"000000000")
 _APART = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord(" ") for byte in range(256))
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}")
@@ -72,23 +75,28 @@ def _masked(text: str) -> str:
 
     Each kind is first looked for in the cheapest way: most texts hold none of them.
     """
-    text = _without_times(fold(text))
-    words = _words(text)
+    folded = fold(text)
+    words = _words(folded)
+    text = _without_times(folded, words)
+    if text is not folded:
+        words = _words(text)
     named = text
     if not _LABEL_WORDS.isdisjoint(words) and any(label in text for label in _LABELS):
         named = _LABELLED.sub(_mask_labelled, named)
     if text.count("-") >= _DASHES:
         named = _UUID.sub("<uuid>", named)
     if _may_be_random(words if named is text else _words(named)):
-        return _TOKEN.sub(_mask_token, named)
+        parts = _TOKEN.split(named)  # what lies between tokens, and each of them in turn
+        parts[1::2] = map(_MASKS.__getitem__, parts[1::2])
+        return "".join(parts)
     return named
 
 
-def _without_times(text: str) -> str:
+def _without_times(text: str, words: list[bytes]) -> str:
     figures = text.encode("utf-8", "replace").translate(_ALIKE_FIGURES)
     if ":" in text and (b"0:00" in figures or not text.isascii()) and _CLOCK.search(text):
         text = _TIME.sub("<time>", text)
-    return _TOOK.sub("<took>", text) if _may_have_taken(figures) and _UNIT.search(text) else text
+    return _TOOK.sub("<took>", text) if _may_have_taken(figures, words) and _UNIT.search(text) else text
 
 
 def _words(text: str) -> list[bytes]:
@@ -96,18 +104,16 @@ def _words(text: str) -> list[bytes]:
     return text.encode("utf-8", "replace").translate(_APART).split()
 
 
-def _may_have_taken(figures: bytes) -> bool:
+def _may_have_taken(figures: bytes, words: list[bytes]) -> bool:
     """Say whether a text, all its digits zeroes, may hold a duration; one with digits of other scripts always may."""
-    if not figures.isascii():
+    if not (figures.isascii() and _UNITS.isdisjoint(words)):
         return True
-    close = figures.replace(b" ", b"")
-    return any(unit in close for unit in _UNITS)
+    return any([unit in figures for unit in _UNITS_BESIDE_FIGURES])  # noqa: C419  # a list is made sooner
 
 
 def _may_be_random(words: list[bytes]) -> bool:
     """Say whether a token that looks random may be among words; one that is too long for a token may hold one."""
-    long = [word.decode() for word in words if len(word) >= RANDOM_LENGTH]
-    return any(len(word) > _TOKEN_LENGTH or looks_random(word) for word in long) if long else False
+    return any(map(_SUSPECTS.__getitem__, [word for word in words if len(word) >= RANDOM_LENGTH]))
 
 
 def _mask_labelled(match: re.Match[str]) -> str:
@@ -115,9 +121,29 @@ def _mask_labelled(match: re.Match[str]) -> str:
     return f"{label}{between}<token>" if role_of(label) == CALLING else match.group()
 
 
-def _mask_token(match: re.Match[str]) -> str:
-    token = match.group()
-    return "<token>" if looks_random(token) else token
+class _Masks(dict[str, str]):
+    """What stands for each token met so far: itself, unless it looks random."""
+
+    def __missing__(self, token: str) -> str:
+        if len(self) >= TOKENS_REMEMBERED:
+            self.clear()
+        mask = self[token] = "<token>" if looks_random(token) else token
+        return mask
+
+
+class _Suspects(dict[bytes, bool]):
+    """Whether each long word met so far may hold a token that looks random."""
+
+    def __missing__(self, word: bytes) -> bool:
+        if len(word) > _TOKEN_LENGTH:
+            return True
+        if len(self) >= TOKENS_REMEMBERED:
+            self.clear()
+        suspect = self[word] = looks_random(word.decode())
+        return suspect
+
+
+_MASKS, _SUSPECTS = _Masks(), _Suspects()
 
 
 def is_drawn(value: str) -> bool:

@@ -22,15 +22,21 @@ CONTENT, FIGURE = 1, 2
 
 _CODE = re.compile(r"[{}<>=$|&;\\_\[\]#*`/]| -")
 """What stands in commands and code rather than in what somebody asks or says."""
-WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_]+")
+_APART = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _BARREN_CAP = 160
+
+
+def words_of(text: str) -> list[str]:
+    """Give the words of a text, case folded, in order."""
+    return text.translate(_APART).split() if text.isascii() else _WORD.findall(text.casefold())
 
 
 def pack(text: str) -> bytes:
     """Pack the words of a short text in order, two bytes each: a fingerprint and whether it is a figure, or content."""
     if len(text) > TEXT_CAP or _CODE.search(text):
         return b""
-    words = WORD.findall(text.casefold(), 0, TEXT_CAP)
+    words = words_of(text)
     if not 2 <= len(words) <= WORDS_CAP * 2:
         return b""
     return b"".join(packed_word(word) for word in words[:WORDS_CAP])
@@ -53,7 +59,7 @@ def brings_nothing(result: str) -> bool:
     text = result.casefold().strip()
     if text in EMPTY_RESULTS:
         return True
-    words = WORD.findall(text)
+    words = words_of(text)
     return not any(word.isdigit() and word.strip("0") for word in words) and any(
         word in NOTHING_WORDS or word == "0" for word in words
     )

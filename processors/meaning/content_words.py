@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from itertools import islice
 
 from processors.loops.vocabulary import JOINING_WORDS
 
-LETTERS = re.compile(r"[^\W\d_]{4,}")
-"""A word long enough to carry content."""
+LEAST = 4
+"""Letters from which on a word is long enough to carry content."""
+_LETTERS = re.compile(rf"[^\W\d_]{{{LEAST},}}")
+_APART = {code: chr(code).lower() if chr(code).isalpha() else " " for code in range(128)}
 
 
-def content_words(text: str) -> Iterator[str]:
-    """Give the distinct words of content of a text, lower case, in order; reads no further than it is asked."""
-    seen: set[str] = set()
-    for match in LETTERS.finditer(text.lower()):
-        word = match.group()
-        if word not in seen and word not in JOINING_WORDS:
-            seen.add(word)
-            yield word
+def long_words(text: str) -> list[str]:
+    """Give the words of a text that are long enough, lower case, in order, as often as they come."""
+    if not text.isascii():
+        return _LETTERS.findall(text.lower())
+    return [word for word in text.translate(_APART).split() if len(word) >= LEAST]
+
+
+def content_words(text: str, most: int) -> list[str]:
+    """Give the first distinct words of content of a text, lower case, in order."""
+    return list(islice((word for word in dict.fromkeys(long_words(text)) if word not in JOINING_WORDS), most))

@@ -33,7 +33,7 @@ def _packed(sentences: Iterable[tuple[str, Numbers]], budget: int) -> Iterator[N
     """Fill each passage with sentences; a paragraph's end closes one that is half full already."""
     passage: Numbers = []
     for sentence, pieces in sentences:
-        for part in _parts(pieces, budget):
+        for part in (pieces,) if len(pieces) <= budget else _parts(pieces, budget):
             if passage and len(passage) + len(part) > budget:
                 yield passage
                 passage = []

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import msgspec
 
 from processors.detector import Embedder
-from processors.loops.wording import FIGURE, is_same_form, related
+from processors.loops.wording import is_same_form, related
 from processors.meaning.repetition_acts import Act, Meaning, Sort
 from processors.meaning.vectors import likenesses
-from processors.meaning.word_sketch import news, split
+from processors.meaning.word_sketch import WORD_BYTES, is_figure, joined, news, split
 from schemas.detection import CLOSED, OPEN
 
 SAME_SHORT, SAME_LONG = 0.7, 0.92
@@ -110,7 +110,7 @@ class Row(msgspec.Struct, array_like=True):
         same = SAME_LONG if act.is_long(LONG_WORDS) else SAME_SHORT
         return _is_like_any(act.meaning, self.meanings, same, embedder)
 
-    def _brings_nothing_new(self, act: Act, known: frozenset[bytes], embedder: Embedder) -> bool:
+    def _brings_nothing_new(self, act: Act, known: frozenset[int], embedder: Embedder) -> bool:
         if act.nothing or act.heard in self.heard or self.heard == [0]:
             return True  # the last: nothing was heard yet that this could be compared with
         share, figures = news(act.outcome, known)
@@ -121,9 +121,9 @@ class Row(msgspec.Struct, array_like=True):
         return share <= NEW_WORDS_LIKE and _is_like_any(act.brought, self.brought, SAME_SHORT, embedder)
 
     @staticmethod
-    def _only_counts(act: Act, known: frozenset[bytes]) -> bool:
+    def _only_counts(act: Act, known: frozenset[int]) -> bool:
         """Say whether the state after a turn differs from those before in figures alone: a counter is no progress."""
-        return all(word in known or word[0] & FIGURE for word in split(act.outcome))
+        return all(word in known or is_figure(word) for word in split(act.outcome))
 
     def _compare(self, act: Act, place: Place) -> None:
         if act.words and act.words == self.words:
@@ -149,10 +149,9 @@ class Row(msgspec.Struct, array_like=True):
             self.heard = [*self.heard, act.heard][-REMEMBERED:]
         known = self._known()
         fresh = dict.fromkeys(word for word in split(act.asked + act.outcome) if word not in known)
-        self.known += b"".join(fresh)
-        self.known = self.known[-2 * KNOWN_CAP :]
+        self.known = (self.known + joined(fresh))[-WORD_BYTES * KNOWN_CAP :]
 
-    def _known(self) -> frozenset[bytes]:
+    def _known(self) -> frozenset[int]:
         return frozenset(split(self.known))
 
     def _crosses(self, place: Place) -> bool:
@@ -186,24 +185,22 @@ def _is_like_any(one: Meaning, others: Sequence[Meaning], same: float, embedder:
 
 
 def begin_row(act: Act, place: Place) -> Row:
-    """Begin a row with its first act."""
-    row = Row(
+    """Begin a row with its first act; most rows end with it."""
+    return Row(
         place,
         place,
         act.name,
         act.sort,
         act.preview,
-        [],
-        [],
-        b"",
-        b"",
-        [],
+        [act.meaning],
+        [act.brought] if act.brought else [],
+        act.words,
+        joined(dict.fromkeys(split(act.asked + act.outcome))),
+        [act.heard],
         [place],
         barren=int(act.nothing),
         long=int(act.is_long(LONG_WORDS)),
     )
-    row._remember(act)
-    return row
 
 
 def is_saying(row: Row) -> bool:

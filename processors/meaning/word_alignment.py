@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.loops.vocabulary import JOINING_WORDS
-from processors.meaning.content_words import LETTERS
+from processors.meaning.content_words import long_words
 from processors.meaning.static_table import StaticTable
 from processors.meaning.vectors import DIMENSIONS
 
@@ -78,7 +78,7 @@ class _WordRows(dict[str, int]):
         """Give the vectors of the distinct words of content of a text, in order, of the first so many."""
         if len(self) >= WORDS_REMEMBERED:
             self._forget()
-        words = dict.fromkeys(LETTERS.findall(text.lower()))
+        words = dict.fromkeys(long_words(text))
         numbers = [number for number in map(self.__getitem__, words) if number >= 0][:most]
         return self._matrix.take(numbers, axis=0)
 

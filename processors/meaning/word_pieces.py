@@ -1,6 +1,7 @@
 """Cuts texts into the word pieces of BERT's uncased vocabulary, as the `tokenizers` package does, without it.
 
-Words come again and again, so a word is cut once: what a text costs is finding its words and looking them up.
+Words come again and again, with the signs around them too, so what stands between spaces is cut once: what a text costs
+is finding its spaces and looking up what lies between.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from itertools import chain
 
 WORD_CAP = 100
 """Characters from which on a word is no word; it has no pieces."""
-WORDS_REMEMBERED = 65_536
-"""Words whose pieces are remembered; when they are that many, all are forgotten."""
+WORDS_REMEMBERED, STRETCHES_REMEMBERED = 32_768, 32_768
+"""Words, and stretches between spaces, whose pieces are remembered; when they are that many, all are forgotten."""
+STRETCH_CAP = 32
+"""Characters of a stretch that is remembered: longer ones are seldom met again."""
 CONTINUES = "##"
 
 _ASCII_WORDS = re.compile(r"[a-z0-9]+|[!-/:-@\[-`{-~]")
@@ -27,9 +30,12 @@ class WordPieces(dict[str, tuple[int, ...]]):
     def __init__(self, vocabulary: Mapping[str, int]) -> None:
         super().__init__()
         self._vocabulary = vocabulary
+        self._stretches = _Stretches(self)
 
     def numbers(self, text: str) -> list[int]:
         """Give the numbers of a text's pieces, in order."""
+        if _is_plain(text):
+            return list(chain.from_iterable(map(self._stretches.__getitem__, text.lower().split())))
         return list(chain.from_iterable(map(self.__getitem__, words(text))))
 
     def __missing__(self, word: str) -> tuple[int, ...]:
@@ -56,12 +62,32 @@ class WordPieces(dict[str, tuple[int, ...]]):
         return tuple(pieces)
 
 
+class _Stretches(dict[str, tuple[int, ...]]):
+    """The pieces of what stood between two spaces, in lower case: words and signs."""
+
+    def __init__(self, pieces: WordPieces) -> None:
+        super().__init__()
+        self._pieces = pieces
+
+    def __missing__(self, stretch: str) -> tuple[int, ...]:
+        found = tuple(chain.from_iterable(map(self._pieces.__getitem__, _ASCII_WORDS.findall(stretch))))
+        if len(stretch) <= STRETCH_CAP:
+            if len(self) >= STRETCHES_REMEMBERED:
+                self.clear()
+            self[stretch] = found
+        return found
+
+
 def words(text: str) -> list[str]:
     """Cut a text into lower-case words without accents, and into signs that stand for themselves."""
-    if text.isascii() and not _CONTROL.search(text):
+    if _is_plain(text):
         return _ASCII_WORDS.findall(text.lower())
     plain = unicodedata.normalize("NFD", text.translate(_SPACED))
     return plain.translate(_UNACCENTED).lower().split()
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and (text.isprintable() or not _CONTROL.search(text))
 
 
 def _spaced(character: str) -> str:

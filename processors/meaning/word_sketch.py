@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from typing import Final
 
-from processors.loops.wording import FIGURE, WORD, packed_word
+from processors.loops.wording import FIGURE, packed_word, words_of
 
 READ_CAP = 2_048
 """Characters of a text that are read: those of more words than are sketched."""
 SKETCH_CAP = 64
 """Words of a text that are sketched."""
 WORD_BYTES = 2
+WORDS_REMEMBERED: Final = 32_768
+"""Words whose sketch is remembered; when they are that many, all are forgotten."""
+_FIGURE = FIGURE if sys.byteorder == "little" else FIGURE << 8
+
+
+class _Sketched(dict[str, bytes]):
+    """The sketch of each word met so far; empty for one that carries no content."""
+
+    def __missing__(self, word: str) -> bytes:
+        if len(self) >= WORDS_REMEMBERED:
+            self.clear()
+        packed = packed_word(word)
+        found = self[word] = packed if packed[0] & 3 else b""
+        return found
+
+
+_SKETCHED = _Sketched()
 
 
 def sketch(text: str) -> bytes:
     """Sketch a text: its distinct words of content and its figures."""
-    found: dict[bytes, None] = {}
-    for each in dict.fromkeys(WORD.findall(text.casefold(), 0, READ_CAP)):
-        word = packed_word(each)
-        if word[0] & 3:
-            found[word] = None
-            if len(found) >= SKETCH_CAP:
-                break
-    return b"".join(found)
+    words = words_of(text[:READ_CAP])
+    return b"".join(dict.fromkeys(map(_SKETCHED.__getitem__, words)))[: SKETCH_CAP * WORD_BYTES]
 
 
-def split(sketched: bytes) -> list[bytes]:
-    """Take a sketch apart."""
-    return [sketched[at : at + WORD_BYTES] for at in range(0, len(sketched), WORD_BYTES)]
+def split(sketched: bytes) -> list[int]:
+    """Take a sketch apart: a number for each word."""
+    return memoryview(sketched).cast("H").tolist()
 
 
-def news(sketched: bytes, known: AbstractSet[bytes]) -> tuple[float, int]:
+def joined(words: Iterable[int]) -> bytes:
+    """Put words together again."""
+    return array("H", words).tobytes()
+
+
+def is_figure(word: int) -> bool:
+    """Say whether a word of a sketch is a figure."""
+    return word & _FIGURE != 0
+
+
+def news(sketched: bytes, known: AbstractSet[int]) -> tuple[float, int]:
     """Say which share of a text's words is not known, and how many figures are not; (0, 0) for no words."""
     words = split(sketched)
-    new = [word for word in words if word not in known]
-    return (len(new) / len(words) if words else 0.0), sum(word[0] & FIGURE != 0 for word in new)
+    if not words:
+        return 0.0, 0
+    new = set(words).difference(known)
+    return len(new) / len(words), sum(map(is_figure, new))
