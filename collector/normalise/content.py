@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from collector.normalise import messages as said
 from collector.normalise.unwrap import parsed, text_of
 from schemas.canonical import canonical, canonical_hash, content_hash
 from schemas.step import STATE_CAP, TEXT_CAP
-
-
-class Content(NamedTuple):
-    """What was asked and answered, in the shapes a step keeps."""
-
-    args: Any = None
-    result: Any = None
-    heard: Sequence[said.Message] = ()
-    spoke: Sequence[said.Message] = ()
 
 
 def state_fields(value: Any) -> dict[str, Any]:
@@ -29,21 +20,21 @@ def state_fields(value: Any) -> dict[str, Any]:
     return {"state": text[:STATE_CAP], "state_hash": canonical_hash(data), "state_size": len(text)}
 
 
-def spoken(content: Content) -> dict[str, Any]:
-    """Give the fields of a step that hold content; the whole is hashed, what is kept is capped."""
-    fields: dict[str, Any] = {}
-    if content.args is not None:
-        data = canonical(content.args)
-        fields |= {"args": _cut(data), "args_hash": content_hash(data), "args_size": len(data)}
-    if content.result is not None:
-        data = canonical(content.result)
-        text = content.result if type(content.result) is str else text_of(content.result)
-        fields |= {"result": text[:TEXT_CAP], "result_hash": content_hash(data), "result_size": len(data)}
-    if content.heard:
-        fields |= heard_fields(content.heard)
-    if content.spoke:
-        fields |= spoke_fields(content.spoke)
-    return fields
+def asked_fields(args: Any) -> dict[str, Any]:
+    """Give the fields that hold what a tool was asked; the whole is hashed, what is kept is capped."""
+    if args is None:
+        return {}
+    data = canonical(args)
+    return {"args": _cut(data), "args_hash": content_hash(data), "args_size": len(data)}
+
+
+def answered_fields(result: Any) -> dict[str, Any]:
+    """Give the fields that hold what a tool answered."""
+    if result is None:
+        return {}
+    data = canonical(result)
+    text = result if type(result) is str else text_of(result)
+    return {"result": text[:TEXT_CAP], "result_hash": content_hash(data), "result_size": len(data)}
 
 
 def heard_fields(heard: Sequence[said.Message]) -> dict[str, Any]:
@@ -117,4 +108,4 @@ def _message_of(event: Any, role: str) -> list[said.Message]:
 
 
 def _cut(data: bytes) -> str:
-    return data[: TEXT_CAP * 4].decode("utf-8", "ignore")[:TEXT_CAP]
+    return data.decode() if len(data) <= TEXT_CAP else data[: TEXT_CAP * 4].decode("utf-8", "ignore")[:TEXT_CAP]

@@ -9,24 +9,28 @@ from collector.normalise.unwrap import parsed, text_of
 from schemas.step import ERROR_CAP, NAME_CAP
 
 STATUS_ERROR = 2
+ERROR_TYPE, TASK_STATUS = "error.type", "gen_ai.task.status"
+OF_A_FAILURE = (ERROR_TYPE, TASK_STATUS)
+"""Attributes that say that something failed."""
 MARKS = ("isError", "is_error")
 TEXTS = ("error", "message", "content", "text", "detail")
 
 
-def failure_of(view: SpanView, own: dict[str, Any], result: Any) -> tuple[str, str]:
-    """Give error text and error class; both empty where nothing failed."""
-    exception = view.event("exception") if view.events else None
-    kind = own.get("error_type") or view.attributes.get("error.type")
-    text = own.get("error")
-    if exception is not None:
+def failure_of(view: SpanView, told: bool, own: dict[str, Any], result: Any) -> tuple[str, str]:
+    """Give error text and error class; both empty where nothing failed. `told`: it has one of `OF_A_FAILURE`."""
+    kind, text = own.get("error_type"), own.get("error")
+    if told:
+        kind = kind or view.attributes.get(ERROR_TYPE)
+    if view.events and (exception := view.event("exception")) is not None:
         kind = kind or exception.attributes.get("exception.type")
         text = text or exception.attributes.get("exception.message")
-    if view.span.status.code == STATUS_ERROR:
-        text = text or view.span.status.message or "error"
-    if view.attributes.get("gen_ai.task.status") in ("error", "failure", "failed"):
+    status = view.span.status
+    if status.code == STATUS_ERROR:
+        text = text or status.message or "error"
+    if told and view.attributes.get(TASK_STATUS) in ("error", "failure", "failed"):
         text = text or "failed"
     if not kind and not text:
-        text = _marked(result)
+        text = _marked(result) if result is not None else ""
     if not kind and not text:
         return "", ""
     return _one_line(text)[:ERROR_CAP], _class_name(kind)[:NAME_CAP]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from collector.normalise.content import Content, spoken
+from collector.normalise.content import asked_fields
 from collector.normalise.log_facts import arguments_told, asked_for, cost_of, fields_from
 from collector.normalise.relatives import Relatives
 from collector.normalise.second_reports import best_of
@@ -139,7 +139,7 @@ def _from_calls(trace: TraceState, step: Step) -> dict[str, Any]:
         told = next(
             (args for one in tellers if (args := arguments_told(one.facts, step.tool_call_id)) is not None), None
         )
-        found |= spoken(Content(args=told)) if told is not None else {}
+        found |= asked_fields(told)
     return found
 
 
@@ -150,7 +150,7 @@ def _from_model(teller: Kin, step: Step) -> dict[str, Any]:
     found: dict[str, Any] = {}
     call = asked_for(told.get("calls", teller.step.calls), step.tool_call_id)
     if call is not None and call.args_hash and not step.args_hash:
-        found |= spoken(Content(args=parsed(call.args)))
+        found |= asked_fields(parsed(call.args))
         found["args_hash"] = call.args_hash
     if not step.result_hash:
         found |= _answered(told.get("answers", teller.step.answers), step.tool_call_id)

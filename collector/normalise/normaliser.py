@@ -19,12 +19,13 @@ from collector.bus.dead_letters import dead_letter
 from collector.bus.protocol import Batch, Handled, Outgoing, Record, State
 from collector.bus.repeats import Repeats
 from collector.misrouted import in_one_partition, is_misrouted, routed
-from collector.normalise.attributes import SpanView, attributes
+from collector.normalise.attributes import Origin, SpanView, attributes
 from collector.normalise.dialects.recognise import speaks_of_agents
 from collector.normalise.inherit import effective
 from collector.normalise.log_facts import fact_of
 from collector.normalise.reading import read_names, read_step
 from collector.normalise.relatives import Relatives
+from collector.normalise.shapes import shape_of
 from collector.normalise.sources import STATE_KEYS
 from collector.normalise.trace_state import Kin, TraceState
 from collector.normalise.traces import TraceBounds, Traces
@@ -132,28 +133,22 @@ class Normaliser:
         for resource_spans in request.resource_spans:
             resource = attributes(resource_spans.resource.attributes)
             for scope_spans in resource_spans.scope_spans:
+                origin = Origin(resource, scope_spans.scope.name)
                 for span in scope_spans.spans:
-                    about_agents = self._span(span, resource, scope_spans.scope.name, tenant, state, work)
+                    about_agents = self._span(span, origin, tenant, state, work)
                     if span.links and about_agents:
                         links.setdefault(tenant, set()).update(_linked(span))
 
-    def _span(
-        self,
-        span: Any,
-        resource: dict[str, Any],
-        scope: str,
-        tenant: str,
-        state: State,
-        work: Touched,
-    ) -> bool:
+    def _span(self, span: Any, origin: Origin, tenant: str, state: State, work: Touched) -> bool:
         """Take in a span; returns whether it has to do with agents, so that its links say what belongs together."""
-        one = self._work(tenant, span.trace_id, state, work)
-        span_id, view = span.span_id.hex(), SpanView(span, resource, scope)
-        step = read_step(view, tenant, self._state_keys)
+        view = SpanView(span, origin)
+        shape = shape_of(origin.scope, view.attributes)
+        step = read_step(view, shape, tenant, self._state_keys)
         used = step is not None and (step.usage is not None or step.cost_usd is not None)
-        names = read_names(view) if step is None else {}
-        one.put(span_id, Kin(view.parent, span.start_time_unix_nano, step, arrived=True, used=used, names=names))
-        return step is not None or speaks_of_agents(scope)
+        names = read_names(view, shape) if step is None else {}
+        one = self._work(tenant, span.trace_id, state, work)
+        one.put(view.span_id, Kin(view.parent, span.start_time_unix_nano, step, arrived=True, used=used, names=names))
+        return step is not None or speaks_of_agents(origin.scope)
 
     def _log(self, log: Any, tenant: str, state: State, work: Touched) -> None:
         if len(log.trace_id) != 16 or len(log.span_id) != 8:

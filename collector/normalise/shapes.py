@@ -13,11 +13,15 @@ from typing import Any
 from collector.normalise.attributes import Attributes
 from collector.normalise.dialects.dialect import Dialect
 from collector.normalise.dialects.recognise import dialect_of
+from collector.normalise.failures import OF_A_FAILURE
 from collector.normalise.flattened import FlatMessage, flat_messages
 from collector.normalise.kinds import EXPLICIT
 from collector.normalise.sources import FIELDS, FLAT_INPUT, FLAT_OUTPUT, GENAI_PREFIXES, METRIC, Sources
+from collector.normalise.usage import COUNTS
 
 HANDED_DOWN = ("conversation", "user")
+OF_A_CALL = frozenset({"provider", "model", "response_id", "finish", "cost", "max_tokens"}) | COUNTS
+"""Fields that only a model call has."""
 SHAPES_CAP = 2_048
 NAMES_CAP = 256
 """Names in a set that is remembered."""
@@ -29,17 +33,34 @@ class Shape:
     """A set of attribute names under a scope.
 
     `sources` are the names that are there for each field, the best first; `handed_down` those of the fields that a
-    span hands down which is no step, as every dialect reads them.
+    span hands down which is no step, as every dialect reads them. `tells_call` and `tells_failure`: whether any name
+    says something of a model call, or that something failed.
     """
 
-    __slots__ = ("about_agents", "dialect", "explicit", "handed_down", "heard", "metrics", "sources", "spoke")
+    __slots__ = (
+        "about_agents",
+        "dialect",
+        "explicit",
+        "handed_down",
+        "has_metadata",
+        "heard",
+        "metrics",
+        "names",
+        "sources",
+        "spoke",
+        "tells_call",
+        "tells_failure",
+    )
 
     def __init__(self, scope: str, names: tuple[str, ...]) -> None:
-        known = frozenset(names)
+        self.names = known = frozenset(names)
         self.dialect: Dialect = dialect_of(scope, names)
         self.about_agents = any(name.startswith(GENAI_PREFIXES) for name in names)
         self.explicit = tuple((name, kinds) for name, kinds in EXPLICIT if name in known)
         self.sources = tuple(_present(self.dialect.sources, known))
+        self.tells_call = any(field in OF_A_CALL for field, _ in self.sources)
+        self.tells_failure = not known.isdisjoint(OF_A_FAILURE)
+        self.has_metadata = "metadata" in known
         self.handed_down = tuple(_present({field: FIELDS[field] for field in HANDED_DOWN}, known))
         self.metrics = tuple(name for name in names if name.startswith(METRIC))
         self.heard = _first_layout(names, FLAT_INPUT)
