@@ -29,9 +29,9 @@ def effective(relatives: Relatives, span_id: str) -> Step | None:
     step = kin.step
     if step is None or not kin.arrived:
         return None
-    told = _from_logs(trace, kin)
-    if told:
-        step = msgspec.structs.replace(step, **told)
+    if kin.facts or (step.kind == LLM and step.cost_usd is None and kin.parent):
+        told = _from_logs(trace, kin, step)
+        step = msgspec.structs.replace(step, **told) if told else step
     handed = relatives.handed_to(span_id)
     changes = _from_ancestors(step, handed) if handed or step.framework in NODE_IS_AGENT else {}
     if step.kind == TOOL:
@@ -47,10 +47,7 @@ def effective(relatives: Relatives, span_id: str) -> Step | None:
 # --- logs ---
 
 
-def _from_logs(trace: TraceState, kin: Kin) -> dict[str, Any]:
-    step = kin.step
-    if step is None:
-        return {}
+def _from_logs(trace: TraceState, kin: Kin, step: Step) -> dict[str, Any]:
     found = _told_of(kin)
     if step.kind == LLM and step.cost_usd is None and kin.parent:
         cost = _cost_from_parent(trace, kin, step)
@@ -67,7 +64,7 @@ def _told_of(kin: Kin) -> dict[str, Any]:
 def _cost_from_parent(trace: TraceState, kin: Kin, step: Step) -> float | None:
     """Find what a call cost among the records that name its parent: the first told after it began, by its figures."""
     above = trace.kin.get(kin.parent)
-    if above is None or step.usage is None:
+    if above is None or not above.facts or step.usage is None:
         return None
     for fact in sorted(above.facts, key=lambda fact: fact[0]):
         cost = cost_of(fact)

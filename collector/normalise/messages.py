@@ -19,6 +19,9 @@ CALLS_CAP = 32
 DEEPEST = 12
 ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "AIMessage": "assistant", "HumanMessage": "user"}
 SPOKEN_ROLES = frozenset({"user", "assistant", "tool"})
+PLAIN_ROLES = ("user", "assistant", "system")
+PLAIN_KEYS = frozenset({"role", "content", "parts", "finish_reason", "name", "tool_call_id"})
+"""What most messages are made of, which then need no closer look at their form."""
 ENVELOPES = ("kwargs", "data", "message")
 WRAPPED = frozenset({"content", "parts", "tool_calls", "kwargs", "role"})
 RESPONSE_ITEMS = ("function_call", "function_call_output")
@@ -26,7 +29,9 @@ RESPONSE_ITEMS = ("function_call", "function_call_output")
 CALL_PARTS = frozenset({"tool_call", "tool_use", "function_call", "tool-call", "server_tool_call"})
 ANSWER_PARTS = frozenset({"tool_call_response", "tool_result", "tool-result", "server_tool_call_response"})
 NOT_TEXT_PARTS = frozenset({"reasoning", "blob", "uri", "file", "image_url", "image"})
-BLOCK_CALLS = ("toolUse", "toolResult", "function_call", "functionCall", "function_response", "functionResponse")
+BLOCK_CALLS = frozenset(
+    {"toolUse", "toolResult", "function_call", "functionCall", "function_response", "functionResponse"}
+)
 """Keys that make a part a call or an answer without a type."""
 CONVERSATIONS = ("messages", "contents", "prompt", "generations", "choices", "inputs")
 """Keys under which a mapping holds messages."""
@@ -44,7 +49,8 @@ class Message:
     @property
     def text(self) -> str:
         """What it says."""
-        return "\n".join(text for text in self.texts if text)
+        texts = self.texts
+        return texts[0] if len(texts) == 1 else "\n".join([text for text in texts if text])
 
 
 def messages(value: Any, role: str = "", recent: bool = False) -> list[Message]:
@@ -110,6 +116,11 @@ def _item(item: Any, role: str) -> Message | None:
 def message(read: dict[str, Any], role: str = "") -> Message:
     """Read one message."""
     get = read.get
+    if get("role") in PLAIN_ROLES and read.keys() <= PLAIN_KEYS and not get("tool_call_id"):
+        plain = Message(read["role"])
+        parts = get("parts")
+        _parts(plain, parts if parts is not None else get("content"), 0)
+        return plain
     for envelope in ENVELOPES:
         if envelope in read:
             inner = parsed(read[envelope])
@@ -189,7 +200,7 @@ def _part(made: Message, part: dict[str, Any], depth: int) -> None:
         body = _first_of(part, "response", "result", "content", "output")
         identity = part.get("id") or part.get("tool_use_id") or part.get("toolCallId") or ""
         made.answers.append(_answer(identity, part.get("name") or part.get("toolName"), body))
-    elif any(key in part for key in BLOCK_CALLS) and _block(made, part):
+    elif not BLOCK_CALLS.isdisjoint(part) and _block(made, part):
         return
     elif depth < DEEPEST and not (named and kind in NOT_TEXT_PARTS):
         text = _first_of(part, "text", "content")
@@ -293,7 +304,7 @@ def _kept(
 
 def _is_passed_over(item: Any) -> bool:
     """Say whether an earlier message is surely none of the system's; where it cannot be told it is read."""
-    if type(item) is not dict or any(key in item for key in ENVELOPES) or item.get("type") in RESPONSE_ITEMS:
+    if type(item) is not dict or item.get("type") in RESPONSE_ITEMS or any(key in item for key in ENVELOPES):
         return False
     role = item.get("role")
     return type(role) is str and bool(role) and ROLES.get(role, role.removesuffix("Message").lower()) in SPOKEN_ROLES
@@ -307,4 +318,5 @@ def newest(said: Sequence[Message]) -> Sequence[Message]:
 
 def joined(said: Iterable[Message], *roles: str) -> str:
     """Join what messages say, of these roles or of all."""
-    return "\n".join(one.text for one in said if (not roles or one.role in roles) and one.text)
+    texts = [one.text for one in said if not roles or one.role in roles]
+    return texts[0] if len(texts) == 1 else "\n".join([text for text in texts if text])

@@ -24,6 +24,7 @@ class Relatives:
         self.trace = trace
         self._handed_on: dict[str, Mapping[str, str]] = {}
         self._reports: dict[str, Sequence[str]] = {}
+        self._below_calls: dict[str, bool] = {"": False}
 
     def reports_of(self, span_id: str) -> Sequence[str]:
         """List the spans that report the same call as this one, itself among them."""
@@ -67,15 +68,19 @@ class Relatives:
     def touched_by(self, changed: Mapping[str, bool]) -> set[str]:
         """List the spans whose step may be another now that these are known; True where one said otherwise before."""
         touched = set(changed)
-        trace = self.trace
+        trace, below_calls = self.trace, self._below_calls
         for span_id, anew in changed.items():
+            kin = trace.kin[span_id]
             if span_id in trace.children:
                 touched.update(trace.descendants(span_id) if anew else self._given_something(span_id, changed))
-            if trace.kin[span_id].parent in trace.kin:
+            below = below_calls.get(kin.parent)
+            if below or (below is None and self._is_below_a_call(kin.parent)):
                 touched.update(self._above(span_id))
-            touched.update(self._same_calls(span_id))
-        touched.update(trace.newly_covered)
-        trace.newly_covered.clear()
+            if trace.by_call or trace.by_response:
+                touched.update(self._same_calls(span_id))
+        if trace.newly_covered:
+            touched.update(trace.newly_covered)
+            trace.newly_covered.clear()
         for one in tuple(touched):
             if len(reports := self.reports_of(one)) > 1:
                 touched.update(reports)
@@ -100,6 +105,23 @@ class Relatives:
             left = offered - _says(self.trace.kin[one]).keys()
             if left:
                 open_ += [(below, left) for below in children.get(one, ())]
+
+    def _is_below_a_call(self, above_id: str) -> bool:
+        """Say whether a span or one above it is a model or tool call; climbs as far as nobody did before."""
+        known, climbed = self._below_calls, list[str]()
+        while above_id not in known:
+            above = self.trace.kin.get(above_id)
+            climbed.append(above_id)
+            known[above_id] = False  # until it is known: spans may be each other's ancestors
+            if above is None or not above.arrived:
+                break
+            if above.step is not None and above.step.kind in WITHIN:
+                known[above_id] = True
+                break
+            above_id = above.parent
+        below = known[above_id]
+        known.update(dict.fromkeys(climbed, below))
+        return below
 
     def _above(self, span_id: str) -> Iterable[str]:
         """List the calls above a span: whether they report what is below, and whose its usage is, may be other now."""

@@ -18,7 +18,8 @@ WITHIN = {LLM: (OTHER,), TOOL: (OTHER, STEP)}
 
 def reports_of(trace: TraceState, span_id: str) -> Sequence[str]:
     """List the spans that report the same call as this one, itself among them."""
-    if span_id not in trace.kin or _kind(trace.kin[span_id]) not in WITHIN:
+    kin = trace.kin.get(span_id)
+    if kin is None or kin.step is None or kin.step.kind not in WITHIN or _is_alone(trace, span_id, kin, kin.step):
         return (span_id,)
     found, open_ = {span_id}, [span_id]
     while open_ and len(found) < MOST:
@@ -32,6 +33,17 @@ def reports_of(trace: TraceState, span_id: str) -> Sequence[str]:
 def best_of(trace: TraceState, reports: Sequence[str]) -> str:
     """Choose the report that stands for all: the one that says most, then the one that began first."""
     return min(reports, key=lambda one: _rank(trace.kin[one], one))
+
+
+def _is_alone(trace: TraceState, span_id: str, kin: Kin, step: Step) -> bool:
+    """Say whether nobody can report the same call, by the first look: what nearly all calls are."""
+    if span_id in trace.children or (step.response_id and len(trace.by_response.get(step.response_id, ())) > 1):
+        return False
+    above = trace.kin.get(kin.parent)
+    if above is None or not above.arrived:
+        return True
+    kind = _kind(above)
+    return bool(kind) and kind != step.kind and kind not in WITHIN[step.kind]
 
 
 def _neighbours(trace: TraceState, span_id: str) -> Iterator[str]:

@@ -38,7 +38,7 @@ def _heard(values: SpanFields) -> list[said.Message]:
     elif "input" in found:
         heard = said.messages_in(values.input(), "user", recent=True)
     else:
-        heard = heard_in(view.events) if view.events else []
+        heard = heard_in(view.events)
     prompt = found.get("system_prompt")
     if prompt is None:
         return heard
@@ -50,10 +50,7 @@ def _spoke(values: SpanFields) -> list[said.Message]:
     if values.shape.spoke:
         return said.flattened(view.attributes, values.shape.spoke)
     output, calls = found.get("output"), found.get("calls")
-    if output is not None:
-        spoke = said.messages(output, "assistant")
-    else:
-        spoke = spoke_in(view.events) if view.events else []
+    spoke = said.messages(output, "assistant") if output is not None else spoke_in(view.events)
     return spoke if calls is None else [*spoke, said.message({"role": "assistant", "tool_calls": calls})]
 
 

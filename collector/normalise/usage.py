@@ -12,25 +12,25 @@ LARGEST = 2**62
 
 def usage_of(found: dict[str, Any], dialect: Dialect, own: dict[str, Any]) -> Usage | None:
     """Read token counts; None where the span has none. `input` comes out including what was cached."""
-    if COUNTS.isdisjoint(found) and COUNTS.isdisjoint(own):
+    told = {**found, **own} if own else found
+    given, output = _count(told.get("input_tokens")), _count(told.get("output_tokens"))
+    if given is None and output is None:
         return None
-    counts = {name: _count(own.get(name, found.get(name))) for name in COUNTS}
-    if counts["input_tokens"] is None and counts["output_tokens"] is None:
-        return None
-    read, written = counts["cache_read"] or 0, counts["cache_write"] or 0
-    given = counts["input_tokens"] or 0
+    read, written = _count(told.get("cache_read")) or 0, _count(told.get("cache_write")) or 0
     if dialect.input_excludes_cache:
-        given += read + written
-    return Usage(given, counts["output_tokens"] or 0, read, written, counts["reasoning"] or 0)
+        given = (given or 0) + read + written
+    return Usage(given or 0, output or 0, read, written, _count(told.get("reasoning")) or 0)
 
 
 COUNTS = frozenset({"input_tokens", "output_tokens", "cache_read", "cache_write", "reasoning"})
 
 
 def _count(value: Any) -> int | None:
+    if value is None:
+        return None
     if type(value) is int:
         return max(0, min(value, LARGEST))
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, bool):
         return None
     try:
         return max(0, min(int(value), LARGEST))
