@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Version of what stages keep as state, of all together; raise it where one could not read what was kept before.
 
 A bus drops what another version wrote when it restores state, and counts it (`tracemend_state_dropped_records`).

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from collector.normalise.kin_rows import KinRows
 from collector.normalise.log_facts import Fact, calls_told_by
 from schemas.step import LLM, TOOL, Step
 
@@ -64,6 +65,7 @@ class TraceState:
         self.sizes: dict[str, int] = {}
         self.size = 0
         self.last_seen_ns = 0
+        self.rows = KinRows()
 
     def put(self, span_id: str, kin: Kin) -> None:
         """Take in a span, or what is known of one that has not come yet."""

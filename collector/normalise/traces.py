@@ -1,4 +1,4 @@
-"""The traces the normaliser is at: a bounded cache over committed rows, one row per span, written when it changes."""
+"""The traces the normaliser is at: a bounded cache over committed rows, one for what a batch says anew of a trace."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import msgspec
 
 from collector.bus.held_state import HeldState
 from collector.bus.protocol import State, StateChange
+from collector.normalise.kin_rows import Row
 from collector.normalise.trace_state import TRACE_BYTES, Kin, TraceState
 from schemas.metrics import NORMALISER_EVICTED
 
 KIN, TOLD, TRACES = "kin", "told", "traces"
-"""Stores: what a span said, the last revision of its step where that is newer, and when a trace is let go."""
+"""Stores: what spans said (`kin_rows.py`), the last revision of a step where that is newer, when a trace is let go."""
 IN_MEMORY = 20_000
 """Traces held in memory at most; the others are read again when they speak."""
 EXPANSION = 4
@@ -72,29 +73,40 @@ class Traces:
         `changed` are spans of which something new is known, `told` those published: of those only the revision is
         new, so that a span's content is written once, however often it is published.
         """
-        rows: dict[str, StateChange] = {}
+        fresh: dict[str, bytes] = {}
         for span_id in changed:
-            value = _encode(trace.kin[span_id])
+            fresh[span_id] = value = _encode(trace.kin[span_id])
             trace.weigh(span_id, len(value))
-            rows[span_id] = StateChange(KIN, f"{key}/{span_id}", value)
         for span_id in told:
-            if span_id not in rows:
+            if span_id not in fresh:
                 kin = trace.kin[span_id]
                 yield StateChange(TOLD, f"{key}/{span_id}", _encode((kin.revision, kin.digest)))
+        yield from self._bounded(key, trace, fresh)
+        while spans := trace.rows.worn():
+            yield from _rows(key, trace.rows.write({span_id: _encode(trace.kin[span_id]) for span_id in spans}))
+        self._held.weigh(key, trace.size)
+        yield StateChange(TRACES, key, b"", trace.last_seen_ns + WAIT_NS)
+
+    @staticmethod
+    def _bounded(key: str, trace: TraceState, fresh: dict[str, bytes]) -> Iterator[StateChange]:
+        """Write what is fresh, and what is final from now on, which is let go of at another time, in a row apart."""
+        final: dict[str, bytes] = {}
         evicted: Counter[tuple[str, str]] = Counter()
         for span_id, reason in trace.settle():
             evicted["step", reason] += 1
-            rows[span_id] = StateChange(KIN, f"{key}/{span_id}", _encode(trace.kin[span_id]))
+            fresh.pop(span_id, None)
+            final[span_id] = _encode(trace.kin[span_id])
         for span_id, kin, reason in trace.forget_oldest():
             evicted["span", reason] += 1
-            rows[span_id] = StateChange(KIN, f"{key}/{span_id}", None)
+            fresh.pop(span_id, None)
+            final.pop(span_id, None)
+            trace.rows.leave(span_id)
             if kin.revision > 0:
                 yield StateChange(TOLD, f"{key}/{span_id}", None)
+        for spans in (fresh, final):
+            yield from _rows(key, trace.rows.write(spans))
         for (what, reason), count in evicted.items():
             NORMALISER_EVICTED.labels(what=what, reason=reason).inc(count)
-        self._held.weigh(key, trace.size)
-        yield from rows.values()
-        yield StateChange(TRACES, key, b"", trace.last_seen_ns + WAIT_NS)
 
     def expire(self, state: State, now_ns: int, busy: Collection[str]) -> list[StateChange]:
         """Make the changes that let go of traces that have been quiet for long enough, or are too many."""
@@ -124,15 +136,24 @@ class Traces:
         self._held.trim()
 
 
+def _rows(key: str, rows: Iterable[Row]) -> Iterator[StateChange]:
+    return (StateChange(KIN, f"{key}/{number:08x}", value) for number, value in rows)
+
+
 def _load(key: str, state: State, most_bytes: int) -> TraceState:
-    rows = [(held.rsplit("/", 1)[1], value, _decode(value)) for held, value in state.scan(KIN, f"{key}/")]
-    told = {held.rsplit("/", 1)[1]: _decode_told(value) for held, value in state.scan(TOLD, f"{key}/")} if rows else {}
     trace = TraceState(most_bytes)
-    for span_id, value, kin in sorted(rows, key=lambda row: row[2].start_ns):
+    spans = trace.rows.read((int(row.rpartition("/")[2], 16), value) for row, value in state.scan(KIN, f"{key}/"))
+    if not spans:
+        return trace
+    told = {row.rpartition("/")[2]: _decode_told(value) for row, value in state.scan(TOLD, f"{key}/")}
+    decoded = [(span_id, raw, _decode(raw)) for span_id, raw in spans.items()]
+    for span_id, raw, kin in sorted(decoded, key=lambda row: row[2].start_ns):
         revision, digest = told.get(span_id, (-1, 0))
         if revision > kin.revision:
             kin.revision, kin.digest = revision, digest
         trace.put(span_id, kin)
-        trace.weigh(span_id, len(value))
+        trace.weigh(span_id, len(raw))
+    for span_id, _, _ in trace.forget_oldest():  # it was before, and its row is there for the sake of others only
+        trace.rows.leave(span_id)
     trace.newly_covered.clear()
     return trace

@@ -50,10 +50,11 @@ class KeyedState:
         key = join_key(tenant, run_id)
         run = self._runs.get(key)
         if run is None:
-            run = self.load(key, state)
+            data = state.get(STORE, key)
+            run = self._read(key, data, state) if data is not None else None
             if run is None:
                 run = RunState(tenant, run_id, self._codecs)
-                if state.get(STORE, key) is not None:  # one that other versions wrote
+                if data is not None:  # one that other versions wrote
                     run.window.rows.forget(self._left_behind(key, state))
                 self.live += 1
         self._runs.use(key, run)
@@ -65,8 +66,9 @@ class KeyedState:
         if held is not None:
             return held
         data = state.get(STORE, key)
-        if data is None:
-            return None
+        return self._read(key, data, state) if data is not None else None
+
+    def _read(self, key: str, data: bytes, state: State) -> RunState | None:
         run = self._codec.unpack(data, state.scan(WINDOWS, f"{key}/"))
         if run is None:
             self.live -= 1
