@@ -1,4 +1,4 @@
-"""Finds derailment: a run that ends without ever having spoken of its task, while it spoke of other things."""
+"""Finds derailment: a run that was about its task and went away from it; or, if asked for, one that never was."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import xxhash
 
 from processors.detector import At, Detector, DetectorConfig
 from processors.meaning.content_words import content_words
-from processors.meaning.derailment_report import Course, report
+from processors.meaning.derailment_report import report_left, report_never
+from processors.meaning.task_course import PLAIN, Course, departure_of, extended
 from schemas.detection import Finding
 from schemas.step import AGENT, LLM, MEMORY, RETRIEVAL, TOOL, WORKFLOW, SpanRef, Step
 
@@ -22,46 +23,52 @@ UNSPOKEN, ELSEWHERE = 0.6, 0.36
 """How near a run comes to the words of its task, and its words to those of the task, below which it is about something
 else. Both below: 9 of 13 derailments that were written by hand, 2 of 17 runs on their task, none of 511 passed runs of
 real agents; but 180 of 600 chats of one question, most of them for a piece of writing."""
-LEAST_STEPS = 2
-"""Steps that say or do something from which on a run is more than one answer."""
-STEPS_KEPT = 48
-READ_CAP = 4_096
+READ_CAP = 1_024
 """Characters of a text that are read for its words."""
 _ASKED, _DOING = (AGENT, WORKFLOW, LLM), (TOOL, RETRIEVAL, MEMORY)
+_TURNS = (AGENT, WORKFLOW)
 
 
 class DerailmentConfig(DetectorConfig):
-    """Settings of `derailment`. `one_answer`: also runs of a single answer, where chats for texts give false alarms."""
+    """Settings of `derailment`.
+
+    `one_answer`: also runs that never spoke of their task, as those of a single answer; chats for texts give false
+    alarms.
+    """
 
     one_answer: bool = False
 
 
 class Spoken(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Words of content of a step: of what it was asked, and of what it said or did."""
+    """Words of content of a step: of what it was asked, and of what it said or did; and whether it spans others."""
 
     asked: str
     told: str
+    is_turn: bool
 
 
 class DerailmentState(msgspec.Struct, array_like=True):
-    """The task of a run, how near the run came to each of its words, and how the newest steps stand to it."""
+    """The task of a run and how its steps stand to it.
+
+    Only with `one_answer`: how near the run came to each of the task's words, and its own words to those of the task.
+    """
 
     task: str = ""
     task_span: SpanRef | None = None
+    models_seen: bool = False
+    course: list[Course] = []
+    last_ns: int = 0
     nearest: list[float] = []
     told: bytes = b""
     elsewhere: float = 0.0
     words: int = 0
-    steps: int = 0
-    course: list[Course] = []
-    last_ns: int = 0
 
 
 class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
-    """Compares all that a run says and does with the first thing it was asked; tells when the run has ended."""
+    """Compares what a run says and does with the first thing it was asked; tells when the run has ended."""
 
     name = "derailment"
-    version = "2"
+    version = "3"
     Config: ClassVar = DerailmentConfig
     Item: ClassVar = Spoken
     State: ClassVar = DerailmentState
@@ -74,7 +81,7 @@ class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
             return None
         asked = _words(step.input_text, TASK_WORDS) if step.kind in _ASKED else ""
         told = _words(f"{step.output_text} {step.tool} {step.args}", TOLD_WORDS)
-        return Spoken(asked, told) if asked or told else None
+        return Spoken(asked, told, step.kind in _TURNS) if asked or told else None
 
     def begin(self) -> DerailmentState:
         """Begin with nothing."""
@@ -87,30 +94,36 @@ class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
                 return ()
             state.task, state.task_span = item.asked, at.span
             state.nearest = [0.0] * len(self.embedder.nearest(item.asked, item.asked))
-        if item.told and not _is_spoken_of(state):
+        if item.told and len(state.nearest) >= LEAST_TASK and _counts(state, item):
             self._take(state, at, item.told)
         return ()
 
     def finish(self, state: DerailmentState) -> Sequence[Finding]:
-        """Say whether the run that has ended was about its task."""
-        if state.task_span is None or len(state.nearest) < LEAST_TASK or state.words < LEAST_TOLD:
+        """Say whether the run that has ended went away from its task."""
+        if state.task_span is None or not state.course:
             return ()
-        if _is_spoken_of(state):
+        left = departure_of(state.course)
+        if left is not None:
+            return [report_left(state.task, state.task_span, state.course, left, state.last_ns)]
+        return self._never(state, state.task_span) if self.config.one_answer else ()
+
+    def _never(self, state: DerailmentState, asked: SpanRef) -> Sequence[Finding]:
+        if state.words < LEAST_TOLD or _is_spoken_of(state) or state.elsewhere >= ELSEWHERE * state.words:
             return ()
-        spoken, about = sum(state.nearest) / len(state.nearest), state.elsewhere / state.words
-        if about >= ELSEWHERE or (state.steps < LEAST_STEPS and not self.config.one_answer):
-            return ()
-        sure = 0.4 + min(0.2, UNSPOKEN - spoken) + (0.05 if state.steps > 2 else 0.0)
-        return [report(state.task, state.task_span, state.course, spoken, sure, state.last_ns)]
+        spoken = sum(state.nearest) / len(state.nearest)
+        sure = 0.4 + min(0.2, UNSPOKEN - spoken) + (0.05 if len(state.course) > 1 else 0.0)
+        return [report_never(state.task, asked, state.course, spoken, sure, state.last_ns)]
 
     def _take(self, state: DerailmentState, at: At, told: str) -> None:
-        near = self.embedder.nearest(state.task, told)
-        state.nearest = [max(pair) for pair in zip(state.nearest, near, strict=True)]
-        state.steps += 1
+        words = len(state.nearest)
+        found = self.embedder.nearest(f"{state.task} {PLAIN}", told)
+        near, plain = found[:words], found[words:]
+        step = Course(at.span, round(sum(near) / words - sum(plain) / len(plain), 3))
+        state.course = extended(state.course, step)
         state.last_ns = at.start_ns
-        course = Course(at.span, round(sum(near) / max(1, len(near)), 3))
-        state.course = [*state.course, course][-STEPS_KEPT:]
-        self._add_words(state, told)
+        if self.config.one_answer and not _is_spoken_of(state):
+            state.nearest = [max(pair) for pair in zip(state.nearest, near, strict=True)]
+            self._add_words(state, told)
 
     def _add_words(self, state: DerailmentState, told: str) -> None:
         """Add the run's first words to how near its words come to the task's."""
@@ -124,9 +137,21 @@ class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
         state.told += b"".join(keys[word] for word in fresh)
 
 
+def _counts(state: DerailmentState, item: Spoken) -> bool:
+    """Say whether a step is one of its own: what an agent's turn ends with is the word of a model, where one is seen.
+
+    A turn comes before what is said in it, and so would its end.
+    """
+    if item.is_turn:
+        return not state.models_seen
+    if not state.models_seen:
+        state.models_seen, state.course = True, []
+    return True
+
+
 def _is_spoken_of(state: DerailmentState) -> bool:
     """Say whether the run has spoken of its task by now: nothing that follows takes that back."""
-    return bool(state.nearest) and sum(state.nearest) >= UNSPOKEN * len(state.nearest)
+    return sum(state.nearest) >= UNSPOKEN * len(state.nearest)
 
 
 def _words(text: str, most: int) -> str:

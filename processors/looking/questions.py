@@ -62,9 +62,10 @@ def _row(texts: Sequence[str], scale: Scale) -> Question | None:
 
 
 def _task_and_answers(document: dict[str, Any], steps: Sequence[Step]) -> Question | None:
-    """Compare the task with what the run has said: the model reads all of it, the table went by single words."""
+    """Compare the task with what was said from where the run left it: the model reads all, the table single words."""
     task = next((step.input_text for step in steps if step.span_id in document["span_ids"][:1]), "").strip()
-    told = list(dict.fromkeys(_outputs(steps)))
+    left = next((at for at, step in enumerate(steps) if step.span_id == document["span_ids"][-1]), 0)
+    told = list(dict.fromkeys(_outputs(steps[left:])))
     if not task or not told:
         return None
     chosen = told if len(told) < MOST_TEXTS else [told[0], *told[2 - MOST_TEXTS :]]

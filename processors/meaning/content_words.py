@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import re
 from itertools import islice
+from typing import Final
 
 from processors.loops.vocabulary import JOINING_WORDS
 
-LEAST = 4
+LEAST: Final = 4
 """Letters from which on a word is long enough to carry content."""
-_LETTERS = re.compile(rf"[^\W\d_]{{{LEAST},}}")
+WORDS_REMEMBERED: Final = 16_384
+"""Words of which it is remembered whether they carry content; when they are that many, all are forgotten."""
+_LETTERS = re.compile(r"[^\W\d_]+")
 _APART = {code: chr(code).lower() if chr(code).isalpha() else " " for code in range(128)}
 
 
-def long_words(text: str) -> list[str]:
-    """Give the words of a text that are long enough, lower case, in order, as often as they come."""
-    if not text.isascii():
-        return _LETTERS.findall(text.lower())
-    return [word for word in text.translate(_APART).split() if len(word) >= LEAST]
+class _Content(dict[str, str]):
+    """Each word met so far, or nothing where it carries no content."""
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= WORDS_REMEMBERED:
+            self.clear()
+        found = self[word] = word if len(word) >= LEAST and word not in JOINING_WORDS else ""
+        return found
 
 
-def content_words(text: str, most: int) -> list[str]:
-    """Give the first distinct words of content of a text, lower case, in order."""
-    return list(islice((word for word in dict.fromkeys(long_words(text)) if word not in JOINING_WORDS), most))
+_CONTENT = _Content()
+
+
+def content_words(text: str, most: int | None = None) -> list[str]:
+    """Give the distinct words of content of a text, lower case, in order: the first so many, or all."""
+    words = text.translate(_APART).split() if text.isascii() else _LETTERS.findall(text.lower())
+    return list(islice(dict.fromkeys(filter(None, map(_CONTENT.__getitem__, words))), most))

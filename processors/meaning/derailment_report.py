@@ -1,78 +1,73 @@
-"""The words in which a derailment is told, and how the run came to it: slowly, at once, or from its first step."""
+"""The words in which a derailment is told: a run that left its task, slowly or at once, or never spoke of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import msgspec
-
+from processors.meaning.task_course import SLOW, SUDDEN, Course, Departure
 from schemas.canonical import content_hash
 from schemas.detection import CLOSED, Finding
 from schemas.step import SpanRef
 
-NEVER, SLOW, SUDDEN = "never", "slow", "sudden"
-LEFT, JUMP = 0.12, 0.7
-"""How much nearer to the task a run's first part must be than its last for it to have left it; and which part of that
-one step must make up for it to be a jump."""
+NEVER = "never"
 PREVIEW_CAP = 120
+_HOW = {SLOW: "It went away from it slowly.", SUDDEN: "It left it at once."}
 
 
-class Course(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """How near one step came to the words of the task, 0 to 1."""
-
-    span: SpanRef
-    near: float
-
-
-def course_of(steps: Sequence[Course]) -> tuple[str, int]:
-    """Say how a run left its task, and with which of the steps: one that parts nearer ones from farther ones best."""
-    if len(steps) < 2:
-        return NEVER, 0
-    place = max(range(1, len(steps)), key=lambda at: _mean(steps[:at]) - _mean(steps[at:]))
-    left = _mean(steps[:place]) - _mean(steps[place:])
-    if left < LEFT:
-        return NEVER, 0
-    jump = steps[place - 1].near - steps[place].near
-    return (SUDDEN if jump >= JUMP * left and _is_level(steps[:place], left) else SLOW), place
+def report_left(task: str, asked: SpanRef, course: Sequence[Course], left: Departure, at_ns: int) -> Finding:
+    """Tell of a run that was about its task and left it."""
+    sure = 0.5 + min(0.1, (left.stands_out - 1) / 10) + (0.05 if left.after <= 0 else 0.0)
+    explanation = (
+        f"Its steps came nearer to its task ({task[:PREVIEW_CAP]}) than to words about nothing in particular, by "
+        f"{left.before:.2f}; the last {len(course) - left.place} of them by {left.after:.2f}. {_HOW[left.how]}"
+    )
+    evidence: dict[str, Any] = {
+        "near_before": round(left.before, 3),
+        "near_after": round(left.after, 3),
+        "course": left.how,
+    }
+    title = "{agent} went away from what it was asked"
+    crossing = course[left.place].span
+    return _finding(task, (asked, crossing), sure, title, explanation, {**evidence, "steps": len(course)}, at_ns)
 
 
-def _is_level(steps: Sequence[Course], left: float) -> bool:
-    """Say whether the first half of a part is no nearer to the task than its second half is."""
-    half = len(steps) // 2
-    return not half or _mean(steps[:half]) - _mean(steps[half:]) < left / 2
-
-
-def _mean(steps: Sequence[Course]) -> float:
-    return sum(step.near for step in steps) / len(steps)
-
-
-def report(task: str, asked: SpanRef, steps: Sequence[Course], spoken: float, sure: float, at_ns: int) -> Finding:
+def report_never(
+    task: str, asked: SpanRef, course: Sequence[Course], spoken: float, sure: float, at_ns: int
+) -> Finding:
     """Tell of a run that was not about its task."""
-    course, place = course_of(steps)
-    crossing = steps[place].span
+    explanation = (
+        f"The run covered {spoken:.0%} of the words of its task ({task[:PREVIEW_CAP]}) and was mostly about other "
+        f"things. It never was about it."
+    )
+    evidence: dict[str, Any] = {"coverage": round(spoken, 3), "course": NEVER, "steps": len(course)}
+    title = "{agent} did not speak of what it was asked"
+    return _finding(task, (asked, course[0].span), sure, title, explanation, evidence, at_ns)
+
+
+def _finding(
+    task: str,
+    spans: tuple[SpanRef, SpanRef],
+    sure: float,
+    title: str,
+    explanation: str,
+    evidence: dict[str, Any],
+    at_ns: int,
+) -> Finding:
     score = round(100 * sure)
-    how = {NEVER: "It never was", SLOW: "It went away from it slowly", SUDDEN: "It left it at once"}[course]
     return Finding(
         type="derailment",
         fingerprint=content_hash(task.encode()),
-        first=asked,
-        spans=(asked, crossing) if crossing != asked else (asked,),
+        first=spans[0],
+        spans=spans if spans[0] != spans[1] else spans[:1],
         status=CLOSED,
         tier=3,
         confidence=round(sure, 4),
         severity="medium" if score >= 55 else "low",
         score=score,
-        title="{agent} did not speak of what it was asked",
-        explanation=(
-            f"The run covered {spoken:.0%} of the words of its task ({task[:PREVIEW_CAP]}) and was mostly about other "
-            f"things. {how}."
-        ),
-        evidence={
-            "coverage": round(spoken, 3),
-            "course": course,
-            "task_words": task[:PREVIEW_CAP],
-            "steps": len(steps),
-        },
+        title=title,
+        explanation=explanation,
+        evidence={**evidence, "task_words": task[:PREVIEW_CAP]},
         event_time_ns=at_ns,
         stage=1,
     )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from processors.loops.vocabulary import JOINING_WORDS
-from processors.meaning.content_words import long_words
+from processors.meaning.content_words import content_words
 from processors.meaning.static_table import StaticTable
 from processors.meaning.vectors import DIMENSIONS
 
-WORDS_OF, WORDS_BY = 40, 160
-"""Distinct words of content that are looked at of the text asked about, and of the one that may cover it."""
+WORDS_OF, WORDS_NEAREST, WORDS_BY = 40, 64, 160
+"""Distinct words of content that are looked at of the text asked about, for a share and one by one, and of the one that
+may cover it."""
 WORDS_REMEMBERED = 32_768
 TEXTS_REMEMBERED, TEXT_CAP = 256, 1_024
 """Texts whose words are remembered, for roles and tasks come again with each step; longer ones are not."""
@@ -47,7 +47,7 @@ class WordAlignment:
 
     def nearest(self, of: str, by: str) -> list[float]:
         """Say for each distinct word of content of a text how near the other comes to it, 0 to 1."""
-        asked, told = self._rows(of, WORDS_OF), self._rows(by, WORDS_BY)
+        asked, told = self._rows(of, WORDS_NEAREST), self._rows(by, WORDS_BY)
         if not len(asked) or not len(told):
             return [0.0] * len(asked)
         near: list[float] = np.maximum(_nearest(asked, told), 0.0).round(3).tolist()
@@ -78,12 +78,11 @@ class _WordRows(dict[str, int]):
         """Give the vectors of the distinct words of content of a text, in order, of the first so many."""
         if len(self) >= WORDS_REMEMBERED:
             self._forget()
-        words = dict.fromkeys(long_words(text))
-        numbers = [number for number in map(self.__getitem__, words) if number >= 0][:most]
+        numbers = [number for number in map(self.__getitem__, content_words(text)) if number >= 0][:most]
         return self._matrix.take(numbers, axis=0)
 
     def __missing__(self, word: str) -> int:
-        row = None if word in JOINING_WORDS else self._made(word)
+        row = self._made(word)
         if row is None:
             self[word] = -1
             return -1
