@@ -15,7 +15,7 @@ from collector.judging import JUDGE, judge_stages, why_off
 from collector.looking import second_look_stages, takes_second_looks
 from collector.memory_shares import SMALLEST_QUEUE_BYTES, MemoryShares
 from collector.opened_bus import open_bus
-from collector.processor_groups import DETECTORS, EMBEDDING
+from collector.processor_groups import DETECTORS, EMBEDDING, RUN_TRACKER
 from collector.receivers.api_keys import ApiKeys
 from collector.roles import HEALING, NORMALISER, POLICIES, PROCESSORS, RECEIVERS, SINKS, Roles, enabled
 from collector.stores import embeds_store, layout, open_store, store_dsn
@@ -43,6 +43,7 @@ DRAIN_ORDER = (
     "normaliser",
     DETECTORS,
     EMBEDDING,
+    RUN_TRACKER,
     "spend",
     "healing_router",
     "healing",
@@ -56,6 +57,9 @@ DRAIN_ORDER = (
     "judge_budget",
 )
 """A span's way through the stages. The judge comes last: it may wait for calls as long as there is time."""
+
+HEADS_PART = 8
+"""A part of what may be held of runs in memory is for what the run tracker holds of them."""
 
 
 class Assembly:
@@ -152,15 +156,25 @@ class Assembly:
         from processors.spending.spend import SpendStage
 
         models = PricedModels(self._settings.models)
-        wanted = [name for name in self._enabled("processors") if name != JUDGE]
-        memory_bytes = self._part(self._memory.runs)
+        wanted = [name for name in self._enabled("processors") if name not in (JUDGE, RUN_TRACKER)]
+        heads = self._part(self._memory.runs) // HEADS_PART if self._runs_processor(RUN_TRACKER) else 0
+        memory_bytes = self._part(self._memory.runs) - heads
         yield from detector_stages(
             self._settings, wanted, self._roles, models, self.bus.now_ns, memory_bytes, self._tasks, Thresholds()
         )
+        if heads:
+            yield self._run_tracker(models, heads)
         budgets = self._budgets()
         if budgets is not None:
             yield SpendStage.group, partial(SpendStage, budgets, self.bus.now_ns)
         yield from self._upper_tiers(models)
+
+    def _run_tracker(self, models: PricedModels, memory_bytes: int) -> tuple[str, MakeStage]:
+        from processors.run_tracker import RunTracker
+
+        service = self._settings.service
+        times = (service.run_idle_seconds, service.run_abandon_seconds)
+        return RunTracker.group, partial(RunTracker, models, memory_bytes, *times, service.lateness_steps)
 
     def _upper_tiers(self, models: PricedModels) -> Iterator[tuple[str, MakeStage]]:
         """Make what looks at grey findings; steps that these may name are kept by each of the two."""

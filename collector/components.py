@@ -17,6 +17,7 @@ from config.settings import ClickHouseHttpSettings, ClickHouseSinkSettings, Webh
 from processors.detector import AnyDetector, Detector
 from processors.embedding_similarity import EmbeddingSettings
 from processors.judging.config import JudgeConfig
+from processors.run_tracker import RUN_TRACKER, RunTrackerSettings
 
 
 class Component(NamedTuple):
@@ -52,6 +53,7 @@ def components() -> list[Component]:
         detector = detector_class(name)
         found.append(Component("processors", name, detector.Config, _first_line(detector)))
     found.append(Component("processors", JUDGE, JudgeConfig, _first_line(JudgeConfig)))
+    found.append(Component("processors", RUN_TRACKER, RunTrackerSettings, _first_line(RunTrackerSettings)))
     made = _first_line(EmbeddingSettings)
     found.append(Component("processors", "embedding_similarity", EmbeddingSettings, made))
     found.append(Component("sinks", "clickhouse", ClickHouseSinkSettings, _first_line(ClickHouseSinkSettings)))

@@ -20,7 +20,9 @@ DETECTORS = "processors"
 """The group of the detectors that stand in no other."""
 EMBEDDING = "embedding_similarity"
 """The group of the detectors that read vectors and stand in no other, and what makes these for them."""
-NOT_GROUPED = (JUDGE, EMBEDDING)
+RUN_TRACKER = "run_tracker"
+"""The group, and the processor, that sums runs up."""
+NOT_GROUPED = (JUDGE, EMBEDDING, RUN_TRACKER)
 
 
 class SplitGroupError(ValueError):

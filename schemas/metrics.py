@@ -142,6 +142,7 @@ HELD_BACK = CollectorCounter(
 )
 THRESHOLDS_IGNORED = CollectorCounter("tracemend_thresholds_ignored", "Thresholds that were not taken over", ["reason"])
 ESCALATED = CollectorCounter("tracemend_escalations", "Findings handed to the next tier", ["type"])
+RUN_SUMMARIES_TOLD = CollectorCounter("tracemend_run_summaries", "Versions of runs' summaries published", ["outcome"])
 UNKNOWN_MODELS = CollectorCounter("tracemend_unknown_models", "Models without a price, counted once each", ["model"])
 DETECTOR_READINESS = Gauge(
     "tracemend_detector_readiness", "How ready a detector is, by labelled runs: 1 at its level", ["detector", "level"]

@@ -69,6 +69,7 @@ GROUPS = (
     "processors",
     "spend",
     "embedding_similarity",
+    "run_tracker",
     "second_look",
     "llm_judge",
     "judge_budget",

@@ -22,7 +22,7 @@ from schemas.keys import DEFAULT_TENANT
 from schemas.metrics import SPANS_OUT_OF_RANGE
 from schemas.steps_codec import decode_steps
 from schemas.usage import decode_usage
-from sinks import event_rows, otlp_rows, people_rows, record_rows, step_rows
+from sinks import event_rows, otlp_rows, people_rows, record_rows, step_rows, summary_rows
 from sinks.columns import DAY_NS, Columns, Row
 from sinks.table_layout import RETENTION_DAYS
 
@@ -118,6 +118,11 @@ class BatchRows:
         names = (*record_rows.DETECTION_COLUMNS, "Json")
         self._put("detections", names, *record_rows.detection_row(record.value))
 
+    def _summary(self, record: Record) -> None:
+        began_ns, row = summary_rows.summary_row(record.value)
+        if self._is_kept(began_ns, record.append_ns):
+            self._put("run_summaries", summary_rows.SUMMARY_COLUMNS, began_ns, row)
+
     def _outcome(self, record: Record) -> None:
         self._put("healing", event_rows.EVENT_COLUMNS, *event_rows.outcome_row(record))
 
@@ -146,6 +151,7 @@ _WRITERS: dict[str, Callable[[BatchRows, Record], None]] = {
     topics.OTLP_METRICS: BatchRows._points,
     topics.AGENT_STEPS: BatchRows._steps,
     topics.DETECTIONS: BatchRows._detection,
+    topics.RUN_SUMMARIES: BatchRows._summary,
     topics.USAGE: BatchRows._usage,
     topics.HEALING_OUTCOMES: BatchRows._outcome,
     topics.APPROVALS: BatchRows._approval,

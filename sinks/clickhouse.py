@@ -35,6 +35,7 @@ TOPICS = (
     *REPEATABLE,
     topics.AGENT_STEPS,
     topics.DETECTIONS,
+    topics.RUN_SUMMARIES,
     topics.USAGE,
     topics.HEALING_OUTCOMES,
     topics.APPROVALS,

@@ -22,6 +22,7 @@ SOURCES = {
     "otel_metrics": topics.OTLP_METRICS,
     "agent_steps": topics.AGENT_STEPS,
     "detections": topics.DETECTIONS,
+    "run_summaries": topics.RUN_SUMMARIES,
     "cost_metrics_rows": topics.USAGE,
     "healing": topics.HEALING_OUTCOMES,
     "approvals": topics.APPROVALS,

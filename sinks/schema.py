@@ -1,7 +1,7 @@
 """The schema: numbered migrations, applied in their order, and what the configuration says of tables that are there.
 
-Every statement may run any number of times, and while another sink runs it: `IF NOT EXISTS`, and a migration is
-recorded once it is through. So nobody waits for a lock that a dead sink holds.
+Every statement may run any number of times, and while another sink runs it (`IF NOT EXISTS`, `OR REPLACE`), and a
+migration is recorded once it is through. So nobody waits for a lock that a dead sink holds.
 """
 
 from __future__ import annotations

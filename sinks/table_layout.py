@@ -13,7 +13,9 @@ RETENTION_DAYS = 90
 """How long rows are kept where nothing else is configured; migrations say the same."""
 REMEMBERED_SECONDS = 7 * 86_400
 """How long a replicated table remembers tokens: a sink may be away over a weekend; by itself it does for an hour."""
-CREATES = re.compile(r"^(CREATE (?:TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS|ALTER TABLE) (\w+)", re.MULTILINE)
+CREATES = re.compile(
+    r"^(CREATE (?:TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS|CREATE OR REPLACE VIEW|ALTER TABLE) (\w+)", re.MULTILINE
+)
 ENGINE = re.compile(r"ENGINE = (Replacing)?MergeTree(?:\((\w+)\))?")
 KEEPER_PATH = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
 """Named, not by uuid: a replica that is added later finds its table. The server's macros fill it in."""

@@ -52,7 +52,9 @@ def test_nothing_at_all_gives_the_defaults_of_the_contract() -> None:
 
 
 def test_every_detector_there_is_runs_by_default() -> None:
-    assert sorted(settings().processors) == sorted([*detector_names(), "embedding_similarity", "llm_judge"])
+    assert sorted(settings().processors) == sorted(
+        [*detector_names(), "embedding_similarity", "llm_judge", "run_tracker"]
+    )
 
 
 def test_the_built_in_file_says_what_the_models_default_to() -> None:

@@ -63,7 +63,7 @@ def test_tables_that_are_there_are_moved_to_a_policy_and_its_days(dsn: str) -> N
     assert disks_of(store) == {1: "default", 2: "slow"}
     asked = "SELECT storage_policy, engine_full FROM system.tables WHERE database = currentDatabase()"
     dated = [row["storage_policy"] for row in store.query(asked) if " TTL " in row["engine_full"]]
-    assert dated == ["tiered"] * 10
+    assert dated == ["tiered"] * 11
 
 
 def test_rows_are_kept_as_long_as_is_configured(dsn: str) -> None:

@@ -15,7 +15,7 @@ from sinks.clickhouse import ClickHouseSink
 from sinks.server_store import ServerStore
 from sinks.store import StoreAsks
 
-SINK = ("SELECT, INSERT, ALTER, CREATE TABLE, CREATE VIEW ON obs.*", "CREATE TEMPORARY TABLE ON *.*")
+SINK = ("SELECT, INSERT, ALTER, CREATE TABLE, CREATE VIEW, DROP VIEW ON obs.*", "CREATE TEMPORARY TABLE ON *.*")
 """As sinks/README.md says."""
 OF_THE_INTERFACE = ("FILE ON *.*",)
 """chDB has no body of a request to read rows from, but a file."""

@@ -39,7 +39,7 @@ def test_engines_keep_what_they_replace_by_and_tokens_outlast_a_weekend(store: S
 
 def test_rows_move_and_go_when_it_is_said(store: Store) -> None:
     dated = [statement for statement in STATEMENTS if "\nTTL " in statement]
-    assert len(dated) == 10
+    assert len(dated) == 11
     for statement in dated:
         read = as_read(store, laid_out(statement, CLUSTER))
         assert "toIntervalDay(7) TO VOLUME 'co\\'ld', " in read
