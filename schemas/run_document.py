@@ -56,7 +56,7 @@ def _found(found: Found) -> dict[str, Any]:
         "severity": found.severity,
         "confidence": found.confidence,
         "agent": found.agent or None,
-        "spans": msgspec.to_builtins(found.spans),
+        "spans": [{"trace_id": span.trace_id, "span_id": span.span_id} for span in found.spans],
         "began": rfc3339(found.at_ns),
         "because": found.because or None,
     }

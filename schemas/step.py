@@ -155,3 +155,9 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def duration_ns(self) -> int:
         """Time it took, never negative."""
         return max(0, self.end_ns - self.start_ns)
+
+
+def called(step: Step) -> str:
+    """Name what a step does or is, for people: its tool, its agent, its model, its node, else its span's name."""
+    whose = step.agent if step.kind == AGENT else ""
+    return step.tool or whose or step.model or step.node or step.name

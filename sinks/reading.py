@@ -13,6 +13,8 @@ from sinks.step_rows import read_step
 
 PAGE = 20_000
 """Rows asked for at a time: an answer of the door is bounded."""
+STEPS_AT_ONCE, NAMED_AT_ONCE = 500, 5
+"""The same for rows with texts in them; and runs that are listed where an id is not the beginning of one alone."""
 
 
 Query = Callable[[str, dict[str, Any]], Iterator[dict[str, Any]]]
@@ -77,13 +79,63 @@ def runs(query: Query, limit: int = 50) -> list[dict[str, Any]]:
     return [_short_names(row) for row in query(sql, {"limit": limit})]
 
 
-def steps(query: Query, tenant: str, run_id: str) -> list[Step]:
+def steps(query: Query, tenant: str, run_id: str) -> Iterator[Step]:
     """Read a run's steps in order: the latest revision of each, without those taken back."""
     sql = (
-        "SELECT * EXCEPT (Start), toUnixTimestamp64Nano(Start) AS Start FROM agent_steps_latest "
-        "WHERE Tenant = {tenant:String} AND RunId = {run:String} ORDER BY Sequence"
+        "SELECT * EXCEPT (Start), toUnixTimestamp64Nano(s.Start) AS Start FROM agent_steps AS s FINAL "  # noqa: S608
+        "WHERE NOT Retracted AND Tenant = {tenant:String} AND RunId = {run:String} "
+        "AND (toUnixTimestamp64Nano(s.Start), SpanId) > ({after:Int64}, {span:String}) "
+        f"ORDER BY s.Start, SpanId LIMIT {STEPS_AT_ONCE}"
     )
-    return [read_step(row) for row in query(sql, {"tenant": tenant, "run": run_id})]
+    after, span = -1, ""
+    while True:
+        rows = list(query(sql, {"tenant": tenant, "run": run_id, "after": after, "span": span}))
+        yield from map(read_step, rows)
+        if len(rows) < STEPS_AT_ONCE:
+            return
+        after, span = int(rows[-1]["Start"]), rows[-1]["SpanId"]
+
+
+def runs_named(query: Query, beginning: str) -> list[tuple[str, str]]:
+    """Find the runs whose id, or the id of one of whose traces, begins so: (tenant, run id), a few at most."""
+    sql = (
+        "SELECT Tenant, RunId FROM agent_steps "  # noqa: S608  # values are bound
+        "WHERE startsWith(RunId, {id:String}) OR startsWith(TraceId, {id:String}) "
+        f"GROUP BY Tenant, RunId ORDER BY max(Start) DESC LIMIT {NAMED_AT_ONCE}"
+    )
+    return [(row["Tenant"], row["RunId"]) for row in query(sql, {"id": beginning})]
+
+
+def diagnosis(query: Query, tenant: str, run_id: str) -> dict[str, Any] | None:
+    """Read what was last told of a run that ended; None where it goes on."""
+    sql = "SELECT Json FROM run_summaries FINAL WHERE Tenant = {tenant:String} AND RunId = {run:String}"
+    found = [orjson.loads(row["Json"]) for row in query(sql, {"tenant": tenant, "run": run_id})]
+    return max(found, key=lambda document: document["version"], default=None)
+
+
+def diagnoses(query: Query, since_ns: int = 0) -> Iterator[dict[str, Any]]:
+    """Read what was last told of each run that began since, oldest first."""
+    place = "(toUnixTimestamp64Nano(s.Started), Tenant, RunId)"
+    sql = (
+        "SELECT toUnixTimestamp64Nano(s.Started) AS At, Tenant, RunId, Json FROM run_summaries AS s FINAL "  # noqa: S608
+        f"WHERE {place} > ({{at:Int64}}, {{tenant:String}}, {{run:String}}) ORDER BY {place} LIMIT {STEPS_AT_ONCE}"
+    )
+    last: dict[str, Any] = {"At": since_ns - 1, "Tenant": "", "RunId": ""}
+    while True:
+        rows = list(query(sql, {"at": last["At"], "tenant": last["Tenant"], "run": last["RunId"]}))
+        yield from (orjson.loads(row["Json"]) for row in rows)
+        if len(rows) < STEPS_AT_ONCE:
+            return
+        last = rows[-1]
+
+
+def detections_of_run(query: Query, tenant: str, run_id: str) -> list[dict[str, Any]]:
+    """Read the detections of a run, the newest version of each; as many as one answer holds."""
+    sql = (
+        "SELECT Json FROM detections_latest WHERE Tenant = {tenant:String} AND RunId = {run:String} "  # noqa: S608
+        f"ORDER BY Id LIMIT {PAGE}"
+    )
+    return [orjson.loads(row["Json"]) for row in query(sql, {"tenant": tenant, "run": run_id})]
 
 
 def approvals(query: Query) -> list[dict[str, Any]]:

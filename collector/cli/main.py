@@ -170,6 +170,29 @@ def runs(
     leave(guarded(lambda: show_runs(config or [], set_ or [], data_dir, format_, limit)))
 
 
+@app.command()
+def diagnose(
+    trace: Annotated[
+        str,
+        typer.Argument(help="The run's id, or that of a trace of it; its beginning is enough. None: all that ended."),
+    ] = "",
+    config: Config = None,
+    set_: Set = None,
+    data_dir: DataDir = None,
+    format_: Format = "table",
+    since: Annotated[
+        str, typer.Option(help="Of all runs only those that began since: 2026-11-20T10:00:00Z, or 10m, 2h, 1d ago.")
+    ] = "",
+) -> None:
+    """Say what went wrong in a run, who and which step is at fault, and show its steps; also while it goes on.
+
+    Example: tracemend diagnose 6f5d978e
+    """
+    from collector.cli.diagnose import show_diagnosis
+
+    leave(guarded(lambda: show_diagnosis(config or [], set_ or [], data_dir, format_, trace, since)))
+
+
 @approvals_app.command(name="list")
 def approvals_list(
     config: Config = None,

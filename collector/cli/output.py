@@ -38,7 +38,13 @@ def print_rows(format_: str, documents: Iterable[dict[str, Any]], table: Table) 
     """Print documents for programs, or the table for people."""
     if format_ == TABLE:
         Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
-    elif format_ == JSON:
+    else:
+        print_documents(format_, documents)
+
+
+def print_documents(format_: str, documents: Iterable[dict[str, Any]]) -> None:
+    """Print documents for programs: one JSON document, or one object a line."""
+    if format_ == JSON:
         _write(orjson.dumps(list(documents), default=_plain, option=orjson.OPT_INDENT_2))
     else:
         for document in documents:

@@ -20,6 +20,7 @@ from schemas.run_summary import Found, Suspect
 CONSEQUENCES = frozenset(
     ("cost", "cost_spike", "token_explosion", "overflow", "context_pressure", "latency_spike", "convergence")
 )
+REPEATS = frozenset(("loop", "repetition", "retry_storm", "escalation_loop"))
 SEVERITY = {"info": 0.3, "low": 0.6, "medium": 1.0, "high": 1.3, "critical": 1.6}
 FOUND = 3.0
 """What a detection of medium severity weighs that is sure, on the scale of `signs.py`: more than any text hints at."""
@@ -55,10 +56,8 @@ def suspects(flow: Flow, run_id: str, chain: Chain) -> tuple[Suspect, ...]:
     """Give the steps that are most likely at fault, with their shares of the blame."""
     signs = {note.span_id: (note, found) for note, found in Reading(flow).signs()}
     for found in chain.found:
-        note = _place_of(flow, found.type, [span.span_id for span in found.spans])
+        note, words = _culprit(flow, found)
         if note is not None:
-            effects = sum(other.because == found.id for other in chain.found)
-            words = f"{found.title}{f', which led to {_more(effects)}' if effects else ''}"
             signs.setdefault(note.span_id, (note, []))[1].append(Sign(chain.weights[found.id], words))
     ranked = sorted(signs.values(), key=lambda pair: (-_sum(pair[1]), flow.place(pair[0])))
     most = _sum(ranked[0][1]) if ranked else 0.0
@@ -88,6 +87,17 @@ def _cause(flow: Flow, effect: Told, earlier: Sequence[Told]) -> Told | None:
         if note is not None and one.type not in CONSEQUENCES and flow.leads_to(note, at):
             able.append(one)
     return max(able, key=_weight, default=None)
+
+
+def _culprit(flow: Flow, found: Found) -> tuple[Note | None, str]:
+    """Give the step that is to blame for what was found: of what repeats, the one that first asked for it again."""
+    spans = [span.span_id for span in found.spans]
+    if found.type in REPEATS and len(spans) > 1:
+        again = next((note for span in spans[1:] if (note := flow.find(span)) is not None), None)
+        asked = flow.caller(again) if again is not None else None
+        if asked is not None:
+            return asked, f"it asked for the same again ({found.type})"
+    return _place_of(flow, found.type, spans), f"{found.type} began there"
 
 
 def _place_of(flow: Flow, kind: str, spans: Sequence[str]) -> Note | None:
@@ -134,7 +144,3 @@ def _reasons(found: Sequence[Sign]) -> Iterator[str]:
 
 def _sum(found: Sequence[Sign]) -> float:
     return sum(sign.weight for sign in found)
-
-
-def _more(count: int) -> str:
-    return "1 more finding" if count == 1 else f"{count} more findings"

@@ -19,14 +19,15 @@ def diagnose(case: Case, told: Iterable[Told], run_id: str, ended: bool = True) 
     outcome = outcome_of(flow) if ended else RUNNING
     chain = chain_of(flow, standing(told))
     primary = chain.primary()
-    blames = primary is not None or outcome in FAILURES or failed_root(flow) is not None
+    root = failed_root(flow)
+    error = root.error if root is not None else ""
+    blames = primary is not None or outcome in FAILURES or root is not None
     accused = suspects(flow, run_id, chain)
-    title = title_of(outcome, primary, flow)
     return outcome, Diagnosis(
         blames,
         primary.id if primary is not None else "",
-        title,
-        paragraph(outcome, title, chain.found, primary, accused, blames),
+        title_of(outcome, primary, error),
+        paragraph(outcome, error, chain.found, primary, accused, blames),
         tuple(chain.found),
         accused,
     )

@@ -11,10 +11,10 @@ import msgspec
 
 from processors.detector import ModelCatalogue
 from processors.spending.step_cost import believable_usage, cost_usd
-from schemas.step import AGENT, HANDOFF, LLM, SpanRef, Step
+from schemas.step import AGENT, HANDOFF, LLM, SpanRef, Step, called
 
 NAME_CHARACTERS, ERROR_CHARACTERS, ID_CHARACTERS = 80, 160, 40
-EXCERPT = 160
+EXCERPT = 240
 """Characters kept of either end of a text."""
 MOST_CALLS = 16
 SCANNED, MOST_FIGURES, FIGURES_BYTES = 2_048, 96, 480
@@ -95,7 +95,7 @@ def note_of(step: Step, models: ModelCatalogue) -> Note:
         step.revision,
         step.kind,
         step.agent,
-        (step.tool or step.model or step.node or step.name)[:NAME_CHARACTERS],
+        called(step)[:NAME_CHARACTERS],
         step.retracted,
         step.is_root,
         (step.error or step.error_type)[:ERROR_CHARACTERS],

@@ -4,44 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from processors.diagnosing.flow import Flow
-from processors.diagnosing.outcome import failed_root
 from schemas.run_summary import COMPLETED, FAILED, GAVE_UP, OPEN_ENDED, RUNNING, UNANSWERED, Found, Suspect
 
 ENDED = {
-    COMPLETED: "The run ended with an answer.",
-    FAILED: "The run failed.",
-    GAVE_UP: "The run ended by saying that it could not do what was asked.",
-    UNANSWERED: "The run stopped at a result that nobody took up, without an answer.",
-    OPEN_ENDED: "The run went quiet; the span it began with never ended.",
-    RUNNING: "The run has not ended yet.",
+    COMPLETED: "The run ended with an answer",
+    FAILED: "The run failed",
+    GAVE_UP: "The run ended by saying that it could not do what was asked",
+    UNANSWERED: "The run stopped at a result that nobody took up, without an answer",
+    OPEN_ENDED: "The run went quiet, and the span it began with never ended",
+    RUNNING: "The run has not ended yet",
 }
 NOTHING_WRONG = "nothing went wrong that shows"
-FAILURE_TITLES = {GAVE_UP: "gave up", UNANSWERED: "no answer"}
+FAILURE_TITLES = {FAILED: "failed", GAVE_UP: "gave up", UNANSWERED: "no answer"}
 MOST_NAMED = 3
 TOGETHER = 0.5
 """Share of the blame from which on it is one step's rather than spread."""
 
 
-def title_of(outcome: str, primary: Found | None, flow: Flow) -> str:
-    """Name what went wrong in a few words."""
+def title_of(outcome: str, primary: Found | None, error: str) -> str:
+    """Name what went wrong in a few words; `error` is what the failed root says."""
     if primary is not None:
         return primary.title
-    root = failed_root(flow)
-    if root is not None:
-        return f"failed: {root.error}"
-    return FAILURE_TITLES.get(outcome, "failed" if outcome == FAILED else NOTHING_WRONG)
+    if error:
+        return f"failed: {error}"
+    return FAILURE_TITLES.get(outcome, NOTHING_WRONG)
 
 
 def paragraph(
-    outcome: str, title: str, found: Sequence[Found], primary: Found | None, accused: Sequence[Suspect], blames: bool
+    outcome: str, error: str, found: Sequence[Found], primary: Found | None, accused: Sequence[Suspect], blames: bool
 ) -> str:
     """Write it all as one paragraph, on one line."""
-    sentences = [ENDED[outcome]]
+    sentences = [f"{ENDED[outcome]}{f': {error}' if error else ''}."]
     if primary is not None:
         sentences += _of_found(found, primary)
-    elif outcome == FAILED:
-        sentences.append(f"It {title}." if title != FAILED else "Its last step did.")
     elif not blames:
         sentences.append("Nothing went wrong that shows.")
     sentences += _of_suspects(accused, blames)
@@ -49,13 +44,13 @@ def paragraph(
 
 
 def _of_found(found: Sequence[Found], primary: Found) -> Iterator[str]:
-    yield f"It began with this: {primary.title}."
+    yield f"What went wrong first: {primary.title}."
     follow = [one.title for one in found if one.because == primary.id]
     if follow:
         yield f"From that followed: {_listed(follow)}."
-    apart = [one.title for one in found if one.id != primary.id and not one.because]
+    apart = [one.title for one in found if one.id != primary.id and one.because != primary.id]
     if apart:
-        yield f"Beside it, and not explained by it: {_listed(apart)}."
+        yield f"Beside it: {_listed(apart)}."
 
 
 def _of_suspects(accused: Sequence[Suspect], blames: bool) -> Iterator[str]:

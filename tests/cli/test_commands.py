@@ -21,6 +21,7 @@ COMMANDS = (
     "print-config",
     "detections",
     "runs",
+    "diagnose",
     "approvals list",
     "approvals approve",
     "approvals reject",

@@ -115,7 +115,7 @@ def test_every_field_of_a_step_is_stored_and_comes_back(sink: ClickHouseSink, st
     older = msgspec.structs.replace(STEP, revision=2, name="older")
     value = encode_steps([later, STEP, gone, older])
     deliver(sink, record_of(topics.AGENT_STEPS, value))
-    assert reading.steps(store.query, "default", "run") == [STEP, later]
+    assert list(reading.steps(store.query, "default", "run")) == [STEP, later]
 
 
 @given(st.builds(Step, st.just("t"), *[st.text(max_size=3)] * 4, st.integers(0, 2**62), st.integers(0, 2**63 - 1)))
