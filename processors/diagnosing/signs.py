@@ -1,10 +1,10 @@
 """What speaks for a step being at fault, in figures that add up, and in words.
 
 The figures are the logarithms by which a sign makes a step likelier to be the one. They were chosen, and rounded, on
-73 failed runs of several agents with the step at fault labelled by people (the development part of Who&When); each is
-of a kind that any run may show, and none looks at a word of a task or a name of an agent. On those runs they name the
-agent in 68 %, the step in 44 %; fitted anew with each run left out in turn, such figures reach 63 and 38 %, and the
-first step that does anything 49 and 27 %.
+73 failed runs of several agents with the step at fault labelled by people; each is of a kind that any run may show,
+and none looks at a word of a task or a name of an agent. On those runs they name the agent in 68 %, the step in 44 %;
+fitted anew with each run left out in turn, such figures reach 63 and 38 %, and the first step that does anything 49
+and 27 %.
 """
 
 from __future__ import annotations
