@@ -22,7 +22,7 @@ from processors.diagnosing.notes import note_of
 from processors.diagnosing.run_log import ENDED, LIVE, Head, RunLog
 from processors.diagnosing.summing import summary_of
 from processors.diagnosing.told import Telling, Told, read_told
-from schemas.keys import join_key
+from schemas.keys import join_key, split_key
 from schemas.metrics import (
     CACHE_EVICTED,
     LATE_STEPS,
@@ -220,7 +220,8 @@ class RunTracker:
     def _tell(self, head: Head, case: Case, work: _Work) -> None:
         """Publish a run's summary, unless it says what it said before."""
         head.moved = False
-        summary = summary_of(head.tenant, head.run_id, head.facts, case, self._runs.told(head, work.state))
+        tenant, run_id = split_key(head.key)
+        summary = summary_of(tenant, run_id, head.facts, case, self._runs.told(head, work.state))
         digest = xxhash.xxh3_64_intdigest(encode_summary(summary))
         if digest == head.digest:
             return

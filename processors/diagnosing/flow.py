@@ -28,6 +28,11 @@ class Flow:
         self._agents: dict[str, str] = {}
         self.lead = self._lead()
         self._callers = self._who_called()
+        self._calls: dict[str, list[Note]] = {}
+        for note in self.workers:
+            if note.span_id in self._callers:
+                self._calls.setdefault(self._callers[note.span_id].span_id, []).append(note)
+        self._last_success = {(note.kind, note.name): self.place(note) for note in self.workers if not note.error}
 
     def find(self, span_id: str) -> Note | None:
         """Find a step by its span."""
@@ -58,9 +63,13 @@ class Flow:
         """Give the model's step that asked for a tool call, as far as that shows."""
         return self._callers.get(note.span_id)
 
-    def calls_of(self, note: Note) -> Iterator[Note]:
+    def calls_of(self, note: Note) -> Sequence[Note]:
         """Give the tool calls that a model's step asked for."""
-        return (step for step in self.workers if self._callers.get(step.span_id) is note)
+        return self._calls.get(note.span_id, ())
+
+    def worked_later(self, note: Note) -> bool:
+        """Say whether what a failed step did worked afterwards."""
+        return self._last_success.get((note.kind, note.name), -1) > self.place(note)
 
     def leads_to(self, cause: Note, effect: Note) -> bool:
         """Say whether a step may have led to another: it was over, or its branch was, before that one's began."""

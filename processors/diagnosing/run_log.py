@@ -32,15 +32,14 @@ HEADS_IN_MEMORY, HEAD_EXPANSION = 50_000, 8
 
 
 class Head(msgspec.Struct, array_like=True):
-    """What is known of a run at hand. Times are bus time; `version` and `digest` are of the summary told last.
+    """What is known of a run at hand. `key` is its tenant and its id, joined; times are bus time.
 
     `rows` numbers the log, `fresh` counts the notes in it, `heard` the run's detections. `moved` says that something
-    came since it was told.
+    came since the summary was told whose `version` and `digest` these are.
     """
 
     schema: int
-    tenant: str
-    run_id: str
+    key: str
     facts: Facts
     last_seen_ns: int = 0
     root_ended: bool = False
@@ -51,11 +50,6 @@ class Head(msgspec.Struct, array_like=True):
     heard: int = 0
     version: int = 0
     digest: int = 0
-
-    @property
-    def key(self) -> str:
-        """Name its row."""
-        return join_key(self.tenant, self.run_id)
 
     @property
     def store(self) -> str:
@@ -96,7 +90,7 @@ class RunLog:
         key = join_key(tenant, run_id)
         head = self.find(key, state)
         if head is None:
-            head = Head(HEAD_SCHEMA, tenant, run_id, Facts())
+            head = Head(HEAD_SCHEMA, key, Facts())
             self.live += 1
         self._heads.use(key, head)
         return head

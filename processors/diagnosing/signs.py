@@ -100,7 +100,7 @@ class Reading:
             yield Sign(OWN_FIGURES * log1p(own), f"it brings in {_count(own, 'figure')} that nothing before it shows")
 
     def _of_calls(self, note: Note) -> Iterator[Sign]:
-        calls = list(self._flow.calls_of(note))
+        calls = self._flow.calls_of(note)
         if calls or note.calls or "```" in note.said:
             yield Sign(ACTS)
         blamed = next((call for call in calls if _is_callers_fault(call)), None)
@@ -134,13 +134,8 @@ class Reading:
         if not is_failure(note):
             return
         yield Sign(0.0 if note.kind == TOOL and _is_callers_fault(note) else FAILED_ITSELF, f"it failed: {note.error}")
-        if self._works_later(note):
+        if self._flow.worked_later(note):
             yield Sign(RECOVERED, "the same worked later")
-
-    def _works_later(self, note: Note) -> bool:
-        flow, place = self._flow, self._flow.place(note)
-        same = (step for step in flow.workers if step.kind == note.kind and step.name == note.name)
-        return any(flow.place(step) > place and not step.error for step in same)
 
     def _of_those_around(self) -> Iterator[tuple[Note, list[Sign]]]:
         """Look at failed steps that others are part of: most only pass on what failed inside of them."""
