@@ -60,7 +60,9 @@ def _headline(document: Mapping[str, Any]) -> Text:
     outcome = str(document["outcome"])
     style = "red" if outcome in FAILURES else "yellow" if document["blames"] or outcome == RUNNING else "green"
     where = [str(document[name]) for name in ("service", "framework") if document[name]]
-    line = Text.assemble((outcome.replace("_", " "), f"bold {style}"), "  run ", (str(document["run_id"]), "bold"))
+    line = Text.assemble(
+        (outcome.replace("_", " "), f"bold {style}"), "  run ", (printable(str(document["run_id"])), "bold")
+    )
     return line.append(printable(f"  {' · '.join(where)}"), "dim") if where else line
 
 

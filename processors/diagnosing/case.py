@@ -6,7 +6,7 @@ notes alone. Only steps further behind than the window, which no contract promis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -19,6 +19,7 @@ WITH_TEXT = 64
 MOST_MARKED = 64
 """Failed steps that are kept of those before the window: the first ones."""
 MOST_ROOTS = 8
+"""Roots that stand apart: the first ones. More, which no sound client sends, are steps like others."""
 MOST_NAMES = 64
 OTHERS = "(others)"
 """Stands for the names of tools, agents and models beyond those."""
@@ -113,15 +114,16 @@ class Case(msgspec.Struct, array_like=True):
 
     def take(self, notes: Iterable[Note], most: int) -> None:
         """Take notes in, and settle the steps that are more than `most` behind the last one."""
-        roots, steps = _by_span(self.roots), _by_span(self.window)
+        kept = _by_span((*self.roots, *self.window))
         for note in notes:
-            known = roots if note.is_root else steps
-            if not note.is_root and self.settled is not None and note.order <= self.settled:
+            if self._is_behind(note, kept):
                 self.late += 1
-            elif note.span_id not in known or note.revision >= known[note.span_id].revision:
-                known[note.span_id] = note
-        self.roots = sorted(roots.values(), key=_order)[:MOST_ROOTS]
-        self.window = sorted(steps.values(), key=_order)
+            elif note.span_id not in kept or note.revision >= kept[note.span_id].revision:
+                kept[note.span_id] = note
+        ordered = sorted(kept.values(), key=_order)
+        self.roots = [note for note in ordered if note.is_root][:MOST_ROOTS]
+        apart = {note.span_id for note in self.roots}
+        self.window = [note for note in ordered if note.span_id not in apart]
         self._settle(len(self.window) - most)
         self._thin()
 
@@ -138,11 +140,16 @@ class Case(msgspec.Struct, array_like=True):
                 totals.add(note)
         return totals
 
+    def _is_behind(self, note: Note, kept: Mapping[str, Note]) -> bool:
+        if self.settled is None or note.order > self.settled or note.span_id in kept:
+            return False
+        return not note.is_root or len(self.roots) == MOST_ROOTS
+
     def _settle(self, count: int) -> None:
         if count <= 0:
             return
         gone, self.window = self.window[:count], self.window[count:]
-        self.settled = gone[-1].order
+        self.settled = max(gone[-1].order, self.settled or gone[-1].order)
         for note in gone:
             if len(self.opening) < WITH_TEXT:
                 self.opening.append(note)

@@ -80,6 +80,14 @@ def test_a_step_that_is_revised_or_taken_back_counts_as_it_stands() -> None:
     assert (told.figures.steps, told.figures.input_tokens, told.figures.tools) == (2, 70, {})
 
 
+def test_more_roots_than_stand_apart_are_counted_all_the_same() -> None:
+    run = Tracking()
+    roots = [a_step(number, "agent", is_root=True) for number in range(1, 21)]
+    run.send(*reversed(roots), said(1, "a first word", span_id="a" * 16))
+    run.wait(400)
+    assert run.told[0].figures.steps == 21
+
+
 def test_detections_are_told_in_causal_order_and_the_first_of_the_chain_is_blamed() -> None:
     run = Tracking()
     run.send(a_root(9, output_text="done"), *(called(number, "search", "same") for number in range(2, 7)))
