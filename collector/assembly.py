@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from collector.receivers.otlp import OtlpReceiver
     from collector.stage_threads import MakeStage
+    from processors.runs.thresholds import Thresholds
     from processors.spending.budgets import Budgets
     from processors.spending.model_catalogue import PricedModels
     from sinks.clickhouse_http import ClickHouseHttp
@@ -156,25 +157,27 @@ class Assembly:
         from processors.spending.spend import SpendStage
 
         models = PricedModels(self._settings.models)
-        wanted = [name for name in self._enabled("processors") if name not in (JUDGE, RUN_TRACKER)]
+        wanted = [name for name in self._enabled("processors") if name != JUDGE]
         heads = self._part(self._memory.runs) // HEADS_PART if self._runs_processor(RUN_TRACKER) else 0
         memory_bytes = self._part(self._memory.runs) - heads
+        thresholds = Thresholds()
         yield from detector_stages(
-            self._settings, wanted, self._roles, models, self.bus.now_ns, memory_bytes, self._tasks, Thresholds()
+            self._settings, wanted, self._roles, models, self.bus.now_ns, memory_bytes, self._tasks, thresholds
         )
         if heads:
-            yield self._run_tracker(models, heads)
+            yield self._run_tracker(models, heads, thresholds)
         budgets = self._budgets()
         if budgets is not None:
             yield SpendStage.group, partial(SpendStage, budgets, self.bus.now_ns)
         yield from self._upper_tiers(models)
 
-    def _run_tracker(self, models: PricedModels, memory_bytes: int) -> tuple[str, MakeStage]:
+    def _run_tracker(self, models: PricedModels, memory_bytes: int, thresholds: Thresholds) -> tuple[str, MakeStage]:
         from processors.run_tracker import RunTracker
 
         service = self._settings.service
         times = (service.run_idle_seconds, service.run_abandon_seconds)
-        return RunTracker.group, partial(RunTracker, models, memory_bytes, *times, service.lateness_steps)
+        make = partial(RunTracker, models, memory_bytes, *times, service.lateness_steps, thresholds=thresholds)
+        return RunTracker.group, make
 
     def _upper_tiers(self, models: PricedModels) -> Iterator[tuple[str, MakeStage]]:
         """Make what looks at grey findings; steps that these may name are kept by each of the two."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from collector.processor_groups import DETECTORS, EMBEDDING, groups_here
-from collector.roles import Roles
+from collector.processor_groups import DETECTORS, EMBEDDING, RUN_TRACKER, groups_here
+from collector.roles import PROCESSORS, Roles
 from config.settings import Settings
 from schemas.metrics import DETECTOR_READINESS
 
@@ -34,8 +34,9 @@ def detector_stages(
     `memory_bytes`: what the runs in memory may take of all of them, in one of so many `tasks`.
     """
     groups = groups_here(settings, enabled, roles)
-    if groups:
-        yield _board(groups, thresholds)
+    tracked = RUN_TRACKER in enabled and roles.runs(PROCESSORS, RUN_TRACKER)
+    if groups or tracked:
+        yield _board([*groups, *([RUN_TRACKER] if tracked else [])], thresholds)
     for group, own in groups.items():
         make = partial(_runtime, group, own, settings, models, now_ns, memory_bytes // len(groups), tasks, thresholds)
         yield group, make

@@ -3,6 +3,7 @@
 It reads steps and detections. While a run goes on a step costs it a note (`diagnosing/notes.py`) and nothing is
 decided; once the run has been quiet for as long as ends it, all of it is put together and diagnosed. A detection that
 is told, withdrawn or judged afterwards, and a step that comes after all, lead to a new version of the same summary.
+Where a run visibly did not do what it was asked, that is a detection as well.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from processors.detector import DetectorConfig, ModelCatalogue
 from processors.diagnosing.case import Case
 from processors.diagnosing.notes import note_of
 from processors.diagnosing.run_log import ENDED, LIVE, Head, RunLog
+from processors.diagnosing.shortfall import ShortfallTeller
 from processors.diagnosing.summing import summary_of
-from processors.diagnosing.told import Telling, Told, read_told
+from processors.diagnosing.told import TELLER, Telling, Told, read_told
+from processors.runs.thresholds import Thresholds
 from schemas.keys import join_key, split_key
 from schemas.metrics import (
     CACHE_EVICTED,
@@ -38,7 +41,7 @@ from schemas.steps_codec import UnknownStepSchema, decode_steps
 from schemas.timestamps import SECOND_NS
 from schemas.topics import AGENT_STEPS, DETECTIONS, RUN_SUMMARIES, TENANT_HEADER
 
-RUN_TRACKER = "run_tracker"
+RUN_TRACKER = TELLER
 SETTLE_NS = 5 * SECOND_NS
 """How long after a run's end, or after a detection of one that has ended, more is waited for: detectors close what
 they found at the same moment."""
@@ -91,12 +94,14 @@ class RunTracker:
         lateness_steps: int = 1000,
         max_runs: int = 200_000,
         most_ended: int = MOST_ENDED,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self._models = models
         self._idle_ns = int(run_idle_seconds * SECOND_NS)
         self._abandon_ns = int(run_abandon_seconds * SECOND_NS)
         self._runs = RunLog(memory_bytes, lateness_steps + MARGIN)
         self._max_runs, self._most_ended = max_runs, most_ended
+        self._shortfalls = ShortfallTeller(Thresholds() if thresholds is None else thresholds)
         self._live_shown = GaugePart(LIVE_RUNS.labels(processor=self.group))
 
     def restore(self, state: State) -> None:
@@ -228,6 +233,8 @@ class RunTracker:
         head.version, head.digest = max(work.now_ns // 1_000_000, head.version + 1), digest
         RUN_SUMMARIES_TOLD.labels(outcome=summary.outcome).inc()
         work.outputs.append(_outgoing(msgspec.structs.replace(summary, version=head.version)))
+        head.shortfall, told = self._shortfalls.tell(summary, head.shortfall, work.now_ns)
+        work.outputs += told
 
 
 def _outgoing(summary: RunSummary) -> Outgoing:

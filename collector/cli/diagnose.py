@@ -75,5 +75,5 @@ def _as_of_now(query: Query, settings: Settings, tenant: str, run_id: str) -> di
         for step in batch:
             facts.learn(step)
         case.take([note_of(step, models) for step in batch], settings.service.lateness_steps)
-    told = [told_of(document) for document in store_reading.detections_of_run(query, tenant, run_id)]
+    told = told_of(store_reading.detections_of_run(query, tenant, run_id))
     return document_of(summary_of(tenant, run_id, facts, case, told, ended=False))

@@ -18,6 +18,7 @@ from processors.diagnosing.told import Told
 from processors.runs.state import Facts
 from schemas.keys import join_key
 from schemas.metrics import CACHE_EVICTED
+from schemas.step import SpanRef
 
 LIVE, ENDED = "live", "ended"
 LOG, TOLD = "log", "told"
@@ -31,11 +32,20 @@ MOST_HEARD = 256
 HEADS_IN_MEMORY, HEAD_EXPANSION = 50_000, 8
 
 
+class Shortfall(msgspec.Struct, frozen=True, array_like=True):
+    """What was last told of a run's falling short: its version, what it said, and of which step and agent."""
+
+    version: int
+    digest: int
+    span: SpanRef
+    agent: str
+
+
 class Head(msgspec.Struct, array_like=True):
     """What is known of a run at hand. `key` is its tenant and its id, joined; times are bus time.
 
     `rows` numbers the log, `fresh` counts the notes in it, `heard` the run's detections. `moved` says that something
-    came since the summary was told whose `version` and `digest` these are.
+    came since the summary was told whose `version` and `digest` these are. `shortfall` stands while its detection does.
     """
 
     schema: int
@@ -50,6 +60,7 @@ class Head(msgspec.Struct, array_like=True):
     heard: int = 0
     version: int = 0
     digest: int = 0
+    shortfall: Shortfall | None = None
 
     @property
     def store(self) -> str:

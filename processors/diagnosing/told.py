@@ -11,6 +11,8 @@ from schemas.detection import WITHDRAWN
 from schemas.step import SpanRef
 from schemas.timestamps import unix_ns
 
+TELLER = "run_tracker"
+"""Who diagnoses, and tells that a run fell short: what it told itself is no cause of what it finds."""
 MOST_SPANS, MOST_TOLD = 8, 64
 TITLE_CHARACTERS = 240
 
@@ -55,6 +57,7 @@ class _Document(msgspec.Struct):
     title: str
     event_time: str
     spans: list[_Span]
+    processor: str = ""
 
 
 _decode = msgspec.json.Decoder(_Document).decode
@@ -68,15 +71,16 @@ class Telling(msgspec.Struct, frozen=True, array_like=True):
     told: Told
 
 
-def read_told(value: bytes) -> Telling:
-    """Read a `detections` record; raises msgspec.DecodeError or ValueError for what is none."""
+def read_told(value: bytes) -> Telling | None:
+    """Read a `detections` record; None for our own, raises msgspec.DecodeError or ValueError for what is none."""
     document = _decode(value)
-    return Telling(document.tenant, document.run_id, _told(document))
+    return None if document.processor == TELLER else Telling(document.tenant, document.run_id, _told(document))
 
 
-def told_of(document: dict[str, Any]) -> Told:
-    """Read a detection that is a document already; raises as above."""
-    return _told(msgspec.convert(document, _Document))
+def told_of(documents: Iterable[dict[str, Any]]) -> list[Told]:
+    """Read detections that are documents already, but for our own; raises as above."""
+    read = (msgspec.convert(document, _Document) for document in documents)
+    return [_told(document) for document in read if document.processor != TELLER]
 
 
 def standing(told: Iterable[Told]) -> list[Told]:

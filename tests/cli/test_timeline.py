@@ -33,7 +33,7 @@ def shown(steps: Sequence[Step], *found: dict[str, Any], width: int = 140, ended
     """Print a run as a pipe gets it."""
     case, facts = new_case(), Facts()
     case.take([note_of(step, NoPrices()) for step in steps], 1_000)
-    summary = summary_of("default", steps[0].run_id, facts, case, [told_of(one) for one in found], ended)
+    summary = summary_of("default", steps[0].run_id, facts, case, told_of(found), ended)
     out, sys.stdout = sys.stdout, io.StringIO()
     before, timeline_view.PIPE_WIDTH = timeline_view.PIPE_WIDTH, width
     try:

@@ -31,12 +31,13 @@ class NoPrices:
 
 
 class Tracking:
-    """A run tracker with its state, a clock of its own, and the summaries it told."""
+    """A run tracker with its state, a clock of its own, the summaries it told and what it found."""
 
     def __init__(self, **settings: Any) -> None:
         self.now_ns = START_NS
         self.state = MemoryState()
         self.told: list[RunSummary] = []
+        self.found: list[dict[str, Any]] = []
         self.other: list[Outgoing] = []
         self._settings = settings
         self._offset = 0
@@ -71,6 +72,8 @@ class Tracking:
         for out in handled.outputs:
             if out.topic == RUN_SUMMARIES:
                 self.told.append(decode_summary(out.value))
+            elif out.topic == DETECTIONS:
+                self.found.append(orjson.loads(out.value))
             else:
                 self.other.append(out)
 

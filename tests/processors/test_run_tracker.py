@@ -9,6 +9,8 @@ import pytest
 from tracked_runs import RUN, Tracking, a_detection, a_root, a_step
 
 from processors.run_tracker import SETTLE_NS
+from processors.runs.thresholds import Thresholds
+from schemas.people import Threshold
 from schemas.run_summary import COMPLETED, FAILED, GAVE_UP, OPEN_ENDED, UNANSWERED, UnknownSummarySchema, decode_summary
 from schemas.step import LLM, TOOL, Step, ToolCall, Usage
 from schemas.topics import AGENT_STEPS, DETECTIONS
@@ -224,3 +226,66 @@ def test_texts_that_come_from_spans_stay_on_one_line_and_drive_no_terminal() -> 
     run.send(said(1, "x" * 30, agent="\x1b[31mred\n"), a_root(2, error="line\none\x1b[0m"))
     run.wait(400)
     assert run.told[-1].diagnosis.text.isprintable()
+
+
+def test_a_run_that_failed_is_a_detection_too_of_the_step_that_is_blamed() -> None:
+    run = Tracking()
+    run.send(called(2, "search", error="503 service unavailable"), a_root(3, error="no search"))
+    run.wait(400)
+    (found,) = run.found
+    blamed = run.told[0].diagnosis.suspects[0]
+    assert (found["type"], found["status"], found["processor"]) == ("completion", "closed", "run_tracker")
+    assert (found["agent"], found["span_ids"]) == (blamed.agent, [blamed.span.span_id])
+    assert (found["title"], found["explanation"]) == ("the run failed: no search", run.told[0].diagnosis.text)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"), [(said(2, "Here they are."), []), (called(2, "search", "x"), ["completion"])]
+)
+def test_only_a_run_that_fell_short_is_a_detection(last: Step, told: list[str]) -> None:
+    run = Tracking()
+    run.send(said(1, "I look for flights now."), last, a_root(4))
+    run.wait(400)
+    assert [found["type"] for found in run.found] == told
+
+
+def test_a_late_answer_withdraws_it_and_a_late_failure_tells_it_again_under_its_id() -> None:
+    run = Tracking()
+    run.send(said(1, "I look for flights now."), called(2, "search", "three flights"), a_root(4))
+    run.wait(400)
+    run.restart()
+    run.send(said(3, "There are three flights today."))
+    run.wait(400)
+    run.send(a_root(4, revision=1, error="RuntimeError: no quota"))
+    run.wait(400)
+    assert [found["status"] for found in run.found] == ["closed", "withdrawn", "closed"]
+    assert len({found["id"] for found in run.found}) == 1
+    versions = [found["version"] for found in run.found]
+    assert versions == sorted(set(versions))
+
+
+def test_what_it_told_itself_is_no_cause_of_a_failure_and_changes_nothing() -> None:
+    run = Tracking()
+    run.send(called(2, "search", error="503 service unavailable"), a_root(3, error="no search"))
+    run.wait(400)
+    run.send(*run.found)
+    run.wait(SETTLE + 1)
+    assert (len(run.told), len(run.found)) == (1, 1)
+
+
+def test_a_threshold_that_people_set_holds_for_it() -> None:
+    thresholds = Thresholds()
+    said = Threshold(
+        tenant="default",
+        detector="completion",
+        framework="",
+        min_confidence=0.99,
+        who="me",
+        version=1,
+        at="2027-01-15T08:00:00Z",
+    )
+    assert thresholds.take(said)
+    run = Tracking(thresholds=thresholds)
+    run.send(called(2, "search", error="503 service unavailable"), a_root(3, error="no search"))
+    run.wait(400)
+    assert (len(run.told), run.found) == (1, [])
