@@ -37,9 +37,18 @@ def check_format(name: str, formats: Sequence[str] = FORMATS) -> str:
 def print_rows(format_: str, documents: Iterable[dict[str, Any]], table: Table) -> None:
     """Print documents for programs, or the table for people."""
     if format_ == TABLE:
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+        _console().print(table)
     else:
         print_documents(format_, documents)
+
+
+def line_width() -> int:
+    """Say how many characters a line of a table may have."""
+    return _console().width
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def print_documents(format_: str, documents: Iterable[dict[str, Any]]) -> None:

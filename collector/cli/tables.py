@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from collector.cli.configuration import load_settings
-from collector.cli.output import add_row, check_format, make_table, print_rows
+from collector.cli.output import Cell, add_row, check_format, line_width, make_table, print_rows
 from collector.cli.reading_source import reading
+from schemas.run_summary import FAILURES
 from sinks import reading as store_reading
+
+RUN_COLUMNS = {
+    "started": False,
+    "run": False,
+    "service": True,
+    "agents": True,
+    "steps": False,
+    "llm": True,
+    "tools": True,
+    "errors": True,
+    "tokens": True,
+    "outcome": False,
+    "found": False,
+}
+"""What is shown of a run, and whether it goes where a line is narrow."""
+WIDE = 120
 
 
 def show_runs(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str, limit: int) -> int:
@@ -17,20 +34,27 @@ def show_runs(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None
     check_format(format_)
     with reading(load_settings(config, set_, data_dir)) as query:
         found = store_reading.runs(query, limit)
-    table = make_table("started", "run", "service", "agents", "steps", "llm", "tools", "errors", "tokens", "found")
+    wide = line_width() >= WIDE
+    table = make_table(*(title for title, needs_room in RUN_COLUMNS.items() if wide or not needs_room))
     for run in found:
-        add_row(
-            table,
-            str(run["Started"])[:19],
-            str(run["RunId"])[:8],
-            str(run["Service"]),
-            ", ".join(run["Agents"]) or "-",
-            *(str(run[name]) for name in ("Steps", "LlmCalls", "ToolCalls", "Errors")),
-            f"{int(run['InputTokens']) + int(run['OutputTokens']):,}",
-            (", ".join(sorted(set(run["Detections"]))) or "-", "bold"),
-        )
+        cells = zip(_run_cells(run), RUN_COLUMNS.values(), strict=True)
+        add_row(table, *(cell for cell, needs_room in cells if wide or not needs_room))
     print_rows(format_, found, table)
     return 0
+
+
+def _run_cells(run: Mapping[str, Any]) -> Sequence[Cell]:
+    outcome = str(run["Outcome"])
+    return (
+        str(run["Started"])[:19],
+        str(run["RunId"])[:8],
+        str(run["Service"]),
+        ", ".join(run["Agents"]) or "-",
+        *(str(run[name]) for name in ("Steps", "LlmCalls", "ToolCalls", "Errors")),
+        f"{int(run['InputTokens']) + int(run['OutputTokens']):,}",
+        (outcome.replace("_", " "), "red" if outcome in FAILURES else ""),
+        (", ".join(sorted(set(run["Detections"]))) or "-", "bold"),
+    )
 
 
 def show_policies(config: Sequence[Path], set_: Sequence[str], data_dir: Path | None, format_: str) -> int:

@@ -84,7 +84,7 @@ def _figures(document: Mapping[str, Any]) -> Text:
 def _found(found: Sequence[Mapping[str, Any]], numbers: Mapping[str, int]) -> Table:
     table = _table()
     table.add_column("", no_wrap=True)
-    for title in ("what was found, causes first", "severity", "conf"):
+    for title in ("found, causes first", "severity", "conf"):
         table.add_column(title, no_wrap=True)
     table.add_column("what happened", overflow="fold", ratio=1)
     for one in found:
@@ -109,7 +109,7 @@ def _steps(rows: Sequence[Row], began_ns: int, width: int, mark: str) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("agent", no_wrap=True, max_width=22, overflow="ellipsis")
-    table.add_column("step", no_wrap=True, max_width=44, overflow="ellipsis")
+    table.add_column("step", no_wrap=True, max_width=min(44, width * 2 // 5), overflow="ellipsis")
     if wide:
         table.add_column("took", justify="right", no_wrap=True)
         table.add_column("tokens", justify="right", no_wrap=True)
