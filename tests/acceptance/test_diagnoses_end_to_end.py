@@ -35,8 +35,12 @@ def send(pipeline: PipelineProcess, *names: str) -> list[RecordedRun]:
 
 
 def until_told(pipeline: PipelineProcess, runs: int) -> None:
+    until(pipeline, "SELECT uniqExact(Tenant, RunId) FROM run_summaries", runs)
+
+
+def until(pipeline: PipelineProcess, counting: str, least: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
-    while int(pipeline.query("SELECT uniqExact(Tenant, RunId) FROM run_summaries")) < runs:
+    while int(pipeline.query(counting)) < least:
         assert time.monotonic() < deadline, pipeline.log()
         time.sleep(0.2)
 
@@ -63,6 +67,10 @@ def test_a_run_is_diagnosed_while_it_goes_on_and_the_same_once_it_has_ended(pipe
     assert (late["agent"], late["span_ids"]) == (early["agent"], early["span_ids"])
     assert [found["type"] for found in late["detections"]] == ["tool_error"]
     assert not diagnosed(pipeline, next(iter(healthy.trace_ids)))["blames"]
+    until(pipeline, "SELECT count() FROM detections WHERE Type = 'completion'", 1)
+    told = [json.loads(line) for line in pipeline.run("detections", "--format", "jsonl", "--trace", trace).splitlines()]
+    (fell_short,) = [one for one in told if one["type"] == "completion"]
+    assert (fell_short["agent"], fell_short["span_ids"]) == (late["agent"], late["span_ids"])
     row = pipeline.query("SELECT RunId, FaultStep FROM runs WHERE Outcome = 'failed' AND Blames")
     assert row.split("\t") == [trace, "web_search"]
 
