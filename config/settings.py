@@ -87,7 +87,9 @@ class PipelineSettings(Section):
 class ServiceSettings(Section):
     """The pipeline as a whole."""
 
-    data_dir: Annotated[Path, BeforeValidator(_data_dir)] = Field(default_factory=lambda: Path(platform_data_dir()))
+    data_dir: Annotated[Path, BeforeValidator(_data_dir), AfterValidator(Path.absolute)] = Field(
+        default_factory=lambda: Path(platform_data_dir())
+    )
     pipelines: dict[str, PipelineSettings] = {}
     groups: dict[
         Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")], Annotated[list[str], Field(min_length=1)]

@@ -51,6 +51,10 @@ def test_nothing_at_all_gives_the_defaults_of_the_contract() -> None:
     assert str(service.data_dir) == platform_data_dir()
 
 
+def test_a_data_dir_is_taken_from_where_one_stands() -> None:
+    assert settings("service::data_dir=here").service.data_dir == Path.cwd() / "here"
+
+
 def test_every_detector_there_is_runs_by_default() -> None:
     assert sorted(settings().processors) == sorted(
         [*detector_names(), "embedding_similarity", "llm_judge", "run_tracker"]
