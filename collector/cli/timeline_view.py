@@ -15,6 +15,7 @@ from collector.cli.output import printable
 from collector.cli.timeline import Row, agents_of, is_agent, rows_of
 from schemas.run_summary import FAILURES, RUNNING
 from schemas.step import HANDOFF, LLM, TOOL, Step, called
+from schemas.timestamps import unix_ns
 
 PIPE_WIDTH = 140
 FAULT, LOOK_FIRST, TIMES = "▶", "▷", "\u00d7"
@@ -40,6 +41,8 @@ def _parts(document: Mapping[str, Any], steps: Sequence[Step], ended: bool, widt
     parts: list[RenderableType] = [_headline(document), _figures(document), Text()]
     if not ended:
         parts.append(Text("It goes on: what follows is as of now.", "italic"))
+    elif max((step.end_ns for step in steps), default=0) > unix_ns(document["ended"]):
+        parts.append(Text("It has gone on since this was told: steps below are newer.", "italic"))
     parts += [Text(printable(document["explanation"])), Text()]
     if document["detections"]:
         parts += [_found(document["detections"], numbers), Text()]

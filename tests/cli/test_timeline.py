@@ -29,7 +29,9 @@ def call(number: int, args: str = "same", **what: Any) -> Step:
     return a_step(number, TOOL, tool="search", args=args, args_hash=args, result="nothing", **what)
 
 
-def shown(steps: Sequence[Step], *found: dict[str, Any], width: int = 140, ended: bool = True) -> str:
+def shown(
+    steps: Sequence[Step], *found: dict[str, Any], width: int = 140, ended: bool = True, later: Sequence[Step] = ()
+) -> str:
     """Print a run as a pipe gets it."""
     case, facts = new_case(), Facts()
     case.take([note_of(step, NoPrices()) for step in steps], 1_000)
@@ -37,7 +39,7 @@ def shown(steps: Sequence[Step], *found: dict[str, Any], width: int = 140, ended
     out, sys.stdout = sys.stdout, io.StringIO()
     before, timeline_view.PIPE_WIDTH = timeline_view.PIPE_WIDTH, width
     try:
-        timeline_view.print_diagnosis(document_of(summary), steps, ended)
+        timeline_view.print_diagnosis(document_of(summary), [*steps, *later], ended)
         return sys.stdout.getvalue()
     finally:
         sys.stdout, timeline_view.PIPE_WIDTH = out, before
@@ -138,3 +140,9 @@ def test_texts_of_spans_drive_no_terminal() -> None:
     text = shown(steps, {**a_detection("loop", 1), "title": evil, "type": evil})
     assert "\x1b" not in text
     assert "[bold]" in text
+
+
+def test_a_run_that_went_on_after_it_was_told_says_so() -> None:
+    steps = [call(1), call(2)]
+    assert "gone on since" not in shown(steps)
+    assert "gone on since" in shown(steps, later=[call(9)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from pipeline_process import PipelineProcess
 from recorded_requests import requests
 
 from collector.components import registry
+from collector.detector_stages import detector_stages
 from collector.processor_groups import DETECTORS, SplitGroupError, groups_here, wrong_groups
 from collector.roles import PROCESSORS, Roles, enabled
 from config.problems import ConfigError
 from config.settings import Settings
 from config.sources import gather
 from config.validation import validate
+from processors.runs.thresholds import Thresholds
+from processors.spending.model_catalogue import PricedModels
 
 THREE = ("service::groups::quick=[loop, retry_storm, tool_error]", "service::groups::money=[cost]")
 RUN = [sys.executable, "-m", "collector.cli.main", "run"]
@@ -44,6 +48,13 @@ def test_the_detectors_of_meaning_run_where_they_are_asked_for_in_a_group_of_the
     asked = here(settings("processors::embedding_similarity::enabled=true"))
     assert asked["embedding_similarity"] == of_meaning
     assert not asked[DETECTORS] & of_meaning
+
+
+def test_thresholds_are_followed_also_where_only_runs_are_summed_up() -> None:
+    made, roles = settings(), Roles(["processors/run_tracker"])
+    models = PricedModels(made.models)
+    found = detector_stages(made, enabled(made, PROCESSORS), roles, models, time.time_ns, 1_000_000, 1, Thresholds())
+    assert [group for group, _ in found] == ["thresholds/run_tracker"]
 
 
 def test_a_group_takes_its_members_and_the_others_stay_together() -> None:
