@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from struct import Struct
 
 import zstandard
@@ -88,25 +89,36 @@ class RecordBatch:
 
 
 def _record(offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> list[bytes]:
-    """Write one record, in parts; its time is the batch's."""
-    parts = [b"\0\0", _varint(offset), *_sized(key), *_sized(value), _varint(len(headers))]
+    """Write one record, in parts of which the value is one; its time is the batch's."""
+    before = b"\0\0" + _varint(offset) + _length(key) + (key or b"") + _length(value)
+    after = [_varint(len(headers))]
     for name, content in headers:
-        parts += (*_sized(name.encode()), *_sized(content))
-    return [_varint(sum(map(len, parts))), *parts]
+        after += (_header(name, len(content)), content)
+    tail = b"".join(after)
+    body = value or b""
+    return [_varint(len(before) + len(body) + len(tail)) + before, body, tail]
 
 
-def _sized(data: bytes | None) -> tuple[bytes, bytes]:
-    return (_varint(len(data)), data) if data is not None else (NOTHING, b"")
+@lru_cache(256)
+def _header(name: str, length: int) -> bytes:
+    """Write what stands before a header's content: few names come again and again."""
+    encoded_name = name.encode()
+    return _varint(len(encoded_name)) + encoded_name + _varint(length)
+
+
+def _length(data: bytes | None) -> bytes:
+    return NOTHING if data is None else _varint(len(data))
 
 
 def _varint(value: int) -> bytes:
     """Write a number as Kafka does: zigzag, seven bits a byte; most are short."""
     zigzag = value << 1 ^ value >> 63
     if zigzag < 1 << 7:
-        return bytes((zigzag,))
+        return ONE_BYTE[zigzag]
     if zigzag < 1 << 14:
         return bytes((zigzag & 0x7F | 0x80, zigzag >> 7))
     return encoded(zigzag)
 
 
+ONE_BYTE = tuple(bytes((number,)) for number in range(1 << 7))
 NOTHING = _varint(-1)

@@ -19,6 +19,7 @@ from collector.admission import NEVER, SHARE, Admission, Hold, Overload
 from collector.bus.protocol import Bus, BusUnavailable, Outgoing, RecordTooLarge
 from collector.bus.repeats import hash_of
 from collector.protobuf_wire import WireError, field
+from collector.receivers.durable import until_durable
 from collector.receivers.signals import Checked, Signal
 from collector.receivers.tiny_parts import made_of_tiny_parts
 from collector.spans_by_partition import Split, split
@@ -186,8 +187,7 @@ class Intake:
             for part in found.parts
         ]
         try:
-            async with asyncio.timeout(DURABLE_SECONDS):
-                await asyncio.shield(asyncio.wrap_future(self._bus.publish(records)))
+            await until_durable(self._bus.publish(records), DURABLE_SECONDS)
         except (BusUnavailable, TimeoutError) as error:
             signal.refused.labels(receiver=self._receiver, transport=transport).inc(checked.counted)
             later = error.retry_after_seconds if isinstance(error, BusUnavailable) else 1.0
