@@ -39,7 +39,7 @@ def pack(text: str) -> bytes:
     words = words_of(text)
     if not 2 <= len(words) <= WORDS_CAP * 2:
         return b""
-    return b"".join(packed_word(word) for word in words[:WORDS_CAP])
+    return b"".join(map(packed_word, words[:WORDS_CAP]))
 
 
 @lru_cache(maxsize=32_768)
