@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class EmbeddingSettings(BaseModel):
     """Vectors of texts by a packaged table, for repetition and the other detectors of meaning.
 
-    Off unless asked for: they double what a span costs, and their thresholds are not yet proven on data of others.
+    Off unless asked for: a span costs some 40 % more, and their thresholds are not yet proven on data of others.
     `second_look`: grey findings that rest on such vectors are looked at again by the full model, that in the folder
     `model` or the one of the extra `transformers`.
     """

@@ -13,7 +13,7 @@ from itertools import chain
 
 WORD_CAP = 100
 """Characters from which on a word is no word; it has no pieces."""
-WORDS_REMEMBERED, STRETCHES_REMEMBERED = 32_768, 32_768
+WORDS_REMEMBERED, STRETCHES_REMEMBERED = 16_384, 16_384
 """Words, and stretches between spaces, whose pieces are remembered; when they are that many, all are forgotten."""
 STRETCH_CAP = 32
 """Characters of a stretch that is remembered: longer ones are seldom met again."""
