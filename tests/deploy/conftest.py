@@ -15,7 +15,7 @@ from pipeline_process import PipelineProcess
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoPipeline]:
     """Run the pipeline on recorded runs of real agents."""
     data_dir: Path = tmp_path_factory.mktemp("demo") / "data"
-    pipeline = PipelineProcess(data_dir, "processors::cost::budgets::run_usd=0.0001")
+    pipeline = PipelineProcess(data_dir, "processors::cost::budgets::run_usd=0.0001", "service::run_idle_seconds=15")
     try:
         yield filled(pipeline.start(), time.time())
     finally:

@@ -45,9 +45,19 @@ def filled(pipeline: PipelineProcess, now: float) -> DemoPipeline:
     send_new(pipeline, time.time())
     pipeline.settle()
     run = pipeline.query("SELECT RunId FROM detections_latest GROUP BY RunId ORDER BY count() DESC, RunId LIMIT 1")
+    until_summed_up(pipeline, run)
     picked = {"tenant": ALL, "service": ALL, "agent": ALL, "run": run}
     end = time.time() + 1
     return DemoPipeline(pipeline, View(end - SHOWN_SECONDS, end, 60, picked))
+
+
+def until_summed_up(pipeline: PipelineProcess, run: str) -> None:
+    """Wait until a run has ended, and is diagnosed."""
+    deadline = time.monotonic() + MINUTE
+    counting = f"SELECT count() FROM run_summaries WHERE RunId = '{run}'"  # noqa: S608  # an id that the store gave
+    while not int(pipeline.query(counting)):
+        assert time.monotonic() < deadline, pipeline.log()
+        time.sleep(0.5)
 
 
 def send(pipeline: PipelineProcess, ends: float) -> None:

@@ -32,7 +32,7 @@ def run_explorer() -> dashboard.Dashboard:
         "Run explorer",
         "One agent run, step by step, with the detections in it. Pick a run in the list, or come from a detection.",
         [
-            Section("The run", [_summary(), timeline(), _detections(), _context()]),
+            Section("The run", [_summary(), _diagnosis(), timeline(), _detections(), _context()]),
             Section("Its steps", [steps(), waterfall()]),
             Section("Other runs", [_runs()]),
         ],
@@ -73,6 +73,25 @@ def _summary() -> Panel:
         .override_by_name("Failed", _alarming())
         .override_by_name("Detections", _alarming())
     )
+
+
+def _diagnosis() -> Panel:
+    sql = f"""
+        SELECT Outcome, if(Blames, Failure, '') AS "What went wrong", FaultAgent AS "Agent at fault",
+        FaultStep AS "Step at fault", if(FaultShare > 0, FaultShare, NULL) AS Share, Diagnosis, FaultSpanId AS Span
+        FROM run_summaries FINAL WHERE {THIS}
+    """
+    columns = {
+        "Outcome": wide(100),
+        "What went wrong": wide(300),
+        "Agent at fault": wide(140),
+        "Step at fault": wide(170),
+        "Share": measured("percentunit", 80, 0),
+        "Diagnosis": [prop("custom.inspect", value=True)],
+        "Span": wide(140),
+    }
+    about = "Who and which step is most likely at fault, with its share of the blame; there once the run has ended."
+    return rows("Diagnosis", about, table(sql), columns, 24, 4)
 
 
 def _alarming() -> list[DynamicConfigValue]:
