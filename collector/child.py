@@ -118,8 +118,17 @@ def die_with(supervisor: int) -> None:
         os._exit(1)
 
 
-async def _live(descriptor: int) -> int:
-    link = await Link.over(socket.socket(fileno=descriptor))
+def live(end: socket.socket, supervisor: int) -> int:
+    """Do what comes over the link until told to drain, or until nobody is there any more; returns the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if supervisor:
+        die_with(supervisor)
+    return asyncio.run(_live(end))
+
+
+async def _live(end: socket.socket) -> int:
+    link = await Link.over(end)
     try:
         assignment = await link.assigned()
         die_with(assignment.supervisor)
@@ -129,11 +138,9 @@ async def _live(descriptor: int) -> int:
 
 
 def main() -> None:
-    """Live as a child: `python -m collector.child NAME DESCRIPTOR`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    """Live as a child that starts from nothing: `python -m collector.child NAME DESCRIPTOR`."""
     set_allocator()
-    status = asyncio.run(_live(int(sys.argv[2])))
+    status = live(socket.socket(fileno=int(sys.argv[2])), 0)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # threads that are stuck in native code are not waited for: what counts is on the bus

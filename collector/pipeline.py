@@ -19,6 +19,7 @@ from prometheus_client import Metric
 from collector.admission import resident_bytes
 from collector.assembly import Assembly
 from collector.fitting_plan import holds_store
+from collector.forked import forked
 from collector.http_api import Health, HttpApi
 from collector.memory_shares import shares
 from collector.process_memory import collect_rarely, give_back_what_is_free
@@ -54,7 +55,13 @@ class Pipeline:
         roles = roles or Roles()
         store = holds_store(settings, Roles() if others else roles)
         self._memory = shares(settings.service.memory_limit_mib * MIB, 1 + len(others), store)
-        self._assembly = Assembly(settings, roles, self._memory, not others, self._resident_bytes)
+        self._first = forked(others)
+        try:
+            self._assembly = Assembly(settings, roles, self._memory, not others, self._resident_bytes)
+        except BaseException:
+            for process in self._first:
+                process.kill()
+            raise
         self.bus = self._assembly.bus
         self._stages = StageThreads(
             self.bus,
@@ -72,7 +79,7 @@ class Pipeline:
         if self._others:
             held = [self._lock.descriptor]
             self._supervisor = Supervisor(
-                self._others, self.settings, self._memory, held, self._on_failed, self._tell_where
+                self._others, self.settings, self._memory, held, self._on_failed, self._tell_where, self._first
             )
         await asyncio.to_thread(self._start_own)
         if self._supervisor is not None:

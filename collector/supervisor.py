@@ -16,8 +16,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
+from collector.forked import Forked
 from collector.memory_shares import MemoryShares
 from collector.process_link import DRAIN, REPORT, Ask, Assignment, Family, Link, Report
 from collector.process_plan import Part, name_of
@@ -38,11 +40,15 @@ DOORS = {"clickhouse http": "clickhouse_http"}
 
 
 class ChildProcess:
-    """One process, started at once, in as many lives as it takes. Owned by one event loop."""
+    """One process, started at once, in as many lives as it takes. Owned by one event loop.
+
+    `first` is its first life where that has begun already.
+    """
 
     def __init__(
         self,
         part: Part,
+        first: Forked | None,
         settings: Settings,
         memory: MemoryShares,
         inherited: Sequence[int],
@@ -60,7 +66,8 @@ class ChildProcess:
         self._on_failed = on_failed
         self._on_change = on_change
         self._link: Link | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._forked = first
+        self._process: subprocess.Popen[bytes] | Forked | None = first
         self._news = asyncio.Condition()
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._deaths: deque[float] = deque(maxlen=DEATHS_LIMIT)
@@ -113,9 +120,7 @@ class ChildProcess:
 
     async def _live(self) -> int:
         """Start the process and hear its reports until it ends; returns its exit status."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = self._spawn(theirs.fileno())
+        self._process, ours = self._begun()
         self.pid = self._process.pid
         self._link = await Link.over(ours)
         try:
@@ -127,6 +132,15 @@ class ChildProcess:
         self._link.close()
         self._link = None
         return await asyncio.to_thread(self._process.wait)
+
+    def _begun(self) -> tuple[subprocess.Popen[bytes] | Forked, socket.socket]:
+        """Begin a life, and give our end of what it hears."""
+        if self._forked is not None:
+            first, self._forked = self._forked, None
+            return first, first.link
+        ours, theirs = socket.socketpair()
+        with theirs:
+            return self._spawn(theirs.fileno()), ours
 
     def _spawn(self, descriptor: int) -> subprocess.Popen[bytes]:
         """Run this program again: with the modules of this one, and none of the folder it happens to stand in."""
@@ -198,8 +212,12 @@ class Supervisor:
         inherited: Sequence[int],
         on_failed: Callable[[str], None],
         on_change: Callable[[], None],
+        first: Sequence[Forked] = (),
     ) -> None:
-        self._children = [ChildProcess(part, settings, memory, inherited, on_failed, on_change) for part in parts]
+        self._children = [
+            ChildProcess(part, life, settings, memory, inherited, on_failed, on_change)
+            for part, life in zip_longest(parts, first)
+        ]
 
     async def started(self) -> None:
         """Return when all of them are ready; raises StartError where one cannot start."""
