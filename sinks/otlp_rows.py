@@ -98,24 +98,25 @@ def span_rows(request: Any, tenant: str) -> Iterator[OtlpRow]:
 
 
 def _span_row(span: Any, resource: dict[str, str], service: str, scope: tuple[str, str]) -> tuple[Any, ...]:
-    start = span.start_time_unix_nano
+    start, kind, status = span.start_time_unix_nano, span.kind, span.status
+    code, parent, events, links = status.code, span.parent_span_id, span.events, span.links
     return (
         start,
         span.trace_id.hex(),
         span.span_id.hex(),
-        span.parent_span_id.hex() if any(span.parent_span_id) else "",
+        parent.hex() if parent.strip(b"\0") else "",
         span.trace_state,
         span.name,
-        SPAN_KINDS[span.kind] if 0 <= span.kind < len(SPAN_KINDS) else SPAN_KINDS[0],
+        SPAN_KINDS[kind] if 0 <= kind < len(SPAN_KINDS) else SPAN_KINDS[0],
         service,
         resource,
         *scope,
         as_map(span.attributes),
         max(0, span.end_time_unix_nano - start),
-        STATUS_CODES[span.status.code] if 0 <= span.status.code < len(STATUS_CODES) else STATUS_CODES[0],
-        span.status.message,
-        *(_events(span.events) if span.events else NO_EVENTS),
-        *(_links(span.links) if span.links else NO_LINKS),
+        STATUS_CODES[code] if 0 <= code < len(STATUS_CODES) else STATUS_CODES[0],
+        status.message,
+        *(_events(events) if events else NO_EVENTS),
+        *(_links(links) if links else NO_LINKS),
     )
 
 
