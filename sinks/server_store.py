@@ -136,7 +136,8 @@ class ServerStore(Store):
         """Write columns as a block; the driver puts a statement of its own before it, on the first line."""
         from clickhouse_connect.driver.transform import NativeTransform
 
-        with self._errors(), self._context(table, names, {}) as context:
+        types = self._types_of(table)
+        with self._errors(), self._context(table, {name: types[name] for name in names}, {}) as context:
             context.data = columns
             written = b"".join(NativeTransform.build_insert(context))
             if context.insert_exception is not None:

@@ -28,6 +28,9 @@ INSERT_SETTINGS = {"materialize_skip_indexes_on_insert": 0}
 parts that are not merged yet are small."""
 DEFAULTS_TO_NOTHING = re.compile(r"(LowCardinality\()?(String|Map\(|Array\(|U?Int\d|Float\d|Bool)")
 """Types whose default is their empty value."""
+DICTIONARY = re.compile(r"LowCardinality\((\w+)\)")
+"""A column whose values the engine keeps in a dictionary. It makes that itself, of plain values, in a quarter of the
+time the driver takes, which does it in Python."""
 STACK_DUMP = re.compile(r"[,:\s]*(Stack trace[^\n]*)?\n\s*0\. [^\n]* @ 0x.*", re.DOTALL)
 """What the engine puts behind some of its errors, for its own authors."""
 HELD_TABLE, HELD_SECONDS = "held_", 3_600
@@ -123,7 +126,8 @@ class Store:
         settings = {**self.insert_settings} | ({"insert_deduplication_token": token} if token else {})
         types = self._types_of(table)
         names, columns = _filled(names, columns, types)
-        with self._errors(), self._context(table, names, settings) as context:
+        sent = {name: DICTIONARY.sub(r"\1", types[name]) for name in names}
+        with self._errors(), self._context(table, sent, settings) as context:
             self._client.insert(data=columns, context=context)
 
     def insert_missing(
@@ -166,13 +170,12 @@ class Store:
         return self._types[table]
 
     @contextmanager
-    def _context(self, table: str, names: Sequence[str], settings: Mapping[str, Any]) -> Iterator[Any]:
+    def _context(self, table: str, types: Mapping[str, str], settings: Mapping[str, Any]) -> Iterator[Any]:
         """Make what the driver keeps of an insert: all columns, in a circle with itself, which is opened in the end."""
-        types = self._types_of(table)
         context = self._client.create_insert_context(
             table,
-            names,
-            column_type_names=[types[name] for name in names],
+            list(types),
+            column_type_names=list(types.values()),
             column_oriented=True,
             settings=dict(settings),
         )
