@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
-from cramjam import lz4
+
+from schemas.packed import packed, unpacked
 
 SPARE_BYTES = 65_536
 """What rows may hold beyond twice what counts before the oldest is written again."""
-PACK_FROM_BYTES = 512
-PLAIN, LZ4 = b"\0", b"\1"
-"""How a row is written, its first byte."""
 
 Row = tuple[int, bytes | None]
 """A row's number, and what is in it; None where it is to be deleted."""
@@ -42,7 +40,7 @@ class KinRows:
         """Take in the rows that are stored, in the order of their numbers; gives what counts, by span."""
         newest: dict[str, msgspec.Raw] = {}
         for number, value in rows:
-            spans = dict(_decode(_unpacked(value)))
+            spans = dict(_decode(unpacked(value)))
             newest.update(spans)
             self._put(number, {span_id: len(raw) for span_id, raw in spans.items()})
         return newest
@@ -52,7 +50,7 @@ class KinRows:
         if spans:
             number = self._next
             self._put(number, {span_id: len(value) for span_id, value in spans.items()})
-            yield number, _packed(_encode([(span_id, msgspec.Raw(value)) for span_id, value in spans.items()]))
+            yield number, packed(_encode([(span_id, msgspec.Raw(value)) for span_id, value in spans.items()]))
         yield from ((number, None) for number in self._passed)
         self._passed.clear()
 
@@ -83,11 +81,3 @@ class KinRows:
         self._sizes[number] = size = sum(sizes.values())
         self._live, self._held = self._live + size, self._held + size
         self._next = number + 1
-
-
-def _packed(value: bytes) -> bytes:
-    return LZ4 + bytes(lz4.compress_block(value)) if len(value) >= PACK_FROM_BYTES else PLAIN + value
-
-
-def _unpacked(value: bytes) -> bytes:
-    return bytes(lz4.decompress_block(value[1:])) if value[:1] == LZ4 else value[1:]

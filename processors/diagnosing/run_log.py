@@ -18,6 +18,7 @@ from processors.diagnosing.told import Told
 from processors.runs.state import Facts
 from schemas.keys import join_key
 from schemas.metrics import CACHE_EVICTED
+from schemas.packed import packed, unpacked
 from schemas.step import SpanRef
 
 LIVE, ENDED = "live", "ended"
@@ -131,7 +132,7 @@ class RunLog:
         """Add a batch's notes to a run's log, and fold it where it has become long."""
         head.fresh += len(notes)
         if head.fresh <= FOLD_AT:
-            yield StateChange(LOG, f"{head.key}/{head.rows:010}", _encode(notes))
+            yield StateChange(LOG, f"{head.key}/{head.rows:010}", packed(_encode(notes)))
             head.rows += 1
             return
         case = self.case(head, state)
@@ -143,15 +144,15 @@ class RunLog:
         case, notes = new_case(), list[Note]()
         for key, value in state.scan(LOG, f"{head.key}/"):
             if key.endswith(f"/{CASE}"):
-                case = _case(value)
+                case = _case(unpacked(value))
             else:
-                notes += _notes(value)
+                notes += _notes(unpacked(value))
         case.take(notes, self._most)
         return case
 
     def fold(self, head: Head, case: Case, state: State) -> Iterator[StateChange]:
         """Store a case in place of the rows that are in it."""
-        yield StateChange(LOG, f"{head.key}/{CASE}", _encode(case))
+        yield StateChange(LOG, f"{head.key}/{CASE}", packed(_encode(case)))
         for key, _ in state.scan(LOG, f"{head.key}/"):
             if not key.endswith(f"/{CASE}"):
                 yield StateChange(LOG, key, None)
