@@ -12,6 +12,7 @@ from collector.cli.configuration import load_settings
 from collector.cli.detections import parse_since
 from collector.cli.output import TABLE, WrongUsage, check_format, print_documents
 from collector.cli.reading_source import reading
+from collector.cli.timeline import slim
 from collector.cli.timeline_view import print_diagnosis
 from config.settings import Settings
 from processors.diagnosing.case import new_case
@@ -50,9 +51,8 @@ def _show_one(query: Query, settings: Settings, format_: str, beginning: str) ->
     told = store_reading.diagnosis(query, tenant, run_id)
     document = _as_of_now(query, settings, tenant, run_id) if told is None else told
     if format_ == TABLE:
-        print_diagnosis(
-            document, list(islice(store_reading.steps(query, tenant, run_id), MOST_STEPS)), told is not None
-        )
+        steps = islice(store_reading.steps(query, tenant, run_id), MOST_STEPS)
+        print_diagnosis(document, [slim(step) for step in steps], told is not None)
     else:
         print_documents(format_, [document])
 

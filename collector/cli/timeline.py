@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+from msgspec.structs import replace as replace_struct
 
 from schemas.step import AGENT, OTHER, STEP, WORKFLOW, Step, called
 
@@ -15,6 +18,7 @@ WRAPPERS = (STEP, WORKFLOW, OTHER)
 DEEPEST = 12
 LONGEST_PERIOD, FEWEST_ROUNDS = 4, 3
 """So many steps in a row, so many times the same, are told once."""
+SHOWN_CHARACTERS = 400
 MOST_ROWS, AT_THE_ENDS, AROUND = 60, 12, 1
 """Of more rows than that the ends are shown, and those next to anything that matters."""
 
@@ -41,6 +45,21 @@ class Row:
     def matters(self) -> bool:
         """Say whether somebody may look for just this row."""
         return bool(self.pins) or self.at_fault or (self.step.failed and self.folded == 1)
+
+
+def slim(step: Step) -> Step:
+    """Give a step with no more of its texts than a line can show: a long run's would fill the memory."""
+    calls = tuple(replace_struct(call, args=call.args[:SHOWN_CHARACTERS]) for call in step.calls)
+    texts = {name: getattr(step, name)[:SHOWN_CHARACTERS] for name in ("output_text", "result", "args", "error")}
+    unread: dict[str, Any] = {
+        "input_text": "",
+        "system_prompt": "",
+        "state": "",
+        "answers": (),
+        "metrics": (),
+        "links": (),
+    }
+    return replace_struct(step, calls=calls, **unread, **texts)
 
 
 def rows_of(steps: Sequence[Step], pins: Mapping[str, Sequence[int]], at_fault: str) -> list[Row]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from collector.cli.live_view import SEVERITY_STYLE
 from collector.cli.output import printable
-from collector.cli.timeline import Row, agents_of, is_agent, rows_of
+from collector.cli.timeline import SHOWN_CHARACTERS, Row, agents_of, is_agent, rows_of
 from schemas.run_summary import FAILURES, RUNNING
 from schemas.step import HANDOFF, LLM, TOOL, Step, called
 from schemas.timestamps import unix_ns
@@ -22,7 +22,6 @@ FAULT, LOOK_FIRST, TIMES = "▶", "▷", "\u00d7"
 GLYPHS = {LLM: "●", TOOL: "◆", HANDOFF: "→"}
 AGENT_GLYPH, OTHER_GLYPH, FAILED_GLYPH = "▾", "·", "✗"
 COLOURS = ("cyan", "magenta", "yellow", "blue", "green", "bright_cyan", "bright_magenta", "bright_yellow")
-SAID_CHARACTERS = 400
 LEAST_USD = 0.0001
 NARROW = 100
 """Characters below which tokens and times give way to what was said."""
@@ -169,7 +168,7 @@ def _brought(step: Step) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(printable(text[:SAID_CHARACTERS]).split())
+    return " ".join(printable(text[:SHOWN_CHARACTERS]).split())
 
 
 def _seconds(ns: int) -> str:

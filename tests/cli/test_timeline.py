@@ -7,20 +7,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tracked_runs import NoPrices, a_detection, a_root, a_step
 
 from collector.cli import timeline_view
-from collector.cli.timeline import MOST_ROWS, Row, rows_of
+from collector.cli.timeline import MOST_ROWS, Row, rows_of, slim
 from processors.diagnosing.case import new_case
 from processors.diagnosing.notes import note_of
 from processors.diagnosing.summing import summary_of
 from processors.diagnosing.told import told_of
 from processors.runs.state import Facts
 from schemas.run_document import document_of
-from schemas.step import LLM, TOOL, Step
+from schemas.step import LLM, TOOL, Step, ToolCall
 
 ROOT = "f" * 16
 
@@ -146,3 +147,13 @@ def test_a_run_that_went_on_after_it_was_told_says_so() -> None:
     steps = [call(1), call(2)]
     assert "gone on since" not in shown(steps)
     assert "gone on since" in shown(steps, later=[call(9)])
+
+
+def test_of_long_texts_no_more_is_held_than_is_shown_and_the_same_steps_stay_the_same() -> None:
+    said = {"output_text": "a" * 9_000, "output_hash": "a", "calls": (ToolCall("c", "search", "b" * 9_000),)}
+    step = a_step(
+        1, LLM, input_text="c" * 9_000, system_prompt="e" * 9_000, state="f" * 9_000, error="d" * 9_000, **said
+    )
+    assert len(msgspec.msgpack.encode(slim(step))) < 2_000
+    assert shown([slim(step)]) == shown([step])
+    assert len(rows_of([slim(call(number)) for number in range(9)], {}, "")) == 1
