@@ -21,7 +21,7 @@ from typing import NoReturn
 from collector.process_plan import Part, name_of
 
 TASKS = Path("/proc/self/task")
-FAILED = 1
+FAILED, STDIN = 1, 0
 
 
 class Forked:
@@ -90,7 +90,8 @@ def _live(live: Callable[[socket.socket, int], int], link: socket.socket, superv
     """Be one of the processes; never comes back to who called."""
     status = FAILED
     try:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno() if sys.stdin is not None else 0)
+        if sys.stdin is not None:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), STDIN)
         status = live(link, supervisor)
     except BaseException:  # noqa: BLE001  # there is nobody above to tell
         sys.stderr.write(f"tracemend: the process {name} could not go on\n{traceback.format_exc()}")
