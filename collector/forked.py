@@ -66,13 +66,17 @@ def forked(parts: Sequence[Part]) -> list[Forked]:
         return []
     from collector.child import live
 
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     processes: list[Forked] = []
     supervisor = os.getpid()
     for part in parts:
         ours, theirs = socket.socketpair()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no more processes for now; one that starts from nothing is tried again
+            ours.close()
+            theirs.close()
+            break
         if pid == 0:
             for other in (ours, *(process.link for process in processes)):
                 other.close()
@@ -96,7 +100,11 @@ def _live(live: Callable[[socket.socket, int], int], link: socket.socket, superv
     except BaseException:  # noqa: BLE001  # there is nobody above to tell
         sys.stderr.write(f"tracemend: the process {name} could not go on\n{traceback.format_exc()}")
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
         os._exit(status)  # threads that are stuck in native code are not waited for: what counts is on the bus
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or nobody listens any more
+            stream.flush()
