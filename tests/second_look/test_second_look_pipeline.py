@@ -71,5 +71,6 @@ def test_a_folder_that_is_not_there_or_holds_no_model_is_told_with_file_and_line
 def test_escalations_go_by_it_only_where_it_is_asked_for_and_its_detectors_are_on(tmp_path: Path) -> None:
     assert not takes_second_looks(load_settings([], [], tmp_path))
     assert not takes_second_looks(load_settings([], [ON[0]], tmp_path))
-    assert not takes_second_looks(load_settings([], [ON[1]], tmp_path))
+    without = "processors::embedding_similarity::enabled=false"
+    assert not takes_second_looks(load_settings([], [without, ON[1]], tmp_path))
     assert takes_second_looks(load_settings([], ON, tmp_path))
