@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,14 @@ def detector_stages(
     for group, own in groups.items():
         make = partial(_runtime, group, own, settings, models, now_ns, memory_bytes // len(groups), tasks, thresholds)
         yield group, make
+
+
+def detectors_ready(settings: Settings, enabled: Sequence[str], roles: Roles) -> Mapping[str, str]:
+    """Say how ready each detector is that these roles run, by labelled runs (`processors/readiness.py`)."""
+    from processors.readiness import readiness
+
+    here = sorted(name for members in groups_here(settings, enabled, roles).values() for name in members)
+    return {name: readiness(_kind(name)) for name in here}
 
 
 def _runtime(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_latest
@@ -15,10 +16,11 @@ from schemas.keys import DEFAULT_TENANT
 
 
 class Health(NamedTuple):
-    """Whether everything is ready to accept, and what each component says of itself."""
+    """Whether everything is ready to accept, what each component says of itself, and how ready each detector is."""
 
     ready: bool
     components: Mapping[str, Mapping[str, str]]
+    detectors: Mapping[str, str] = MappingProxyType({})
 
 
 class Metrics(Protocol):
@@ -86,7 +88,9 @@ class HttpApi:
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         health = self._health()
-        body = {"status": _status(health), "components": health.components}
+        body: dict[str, Any] = {"status": _status(health), "components": health.components}
+        if health.detectors:
+            body["detectors"] = dict(health.detectors)
         return web.json_response(body, status=200 if health.ready else 503)
 
     async def _written(self, _request: web.Request) -> web.Response:

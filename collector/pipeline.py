@@ -18,6 +18,7 @@ from prometheus_client import Metric
 
 from collector.admission import resident_bytes
 from collector.assembly import Assembly
+from collector.detector_stages import detectors_ready
 from collector.fitting_plan import holds_store
 from collector.forked import forked
 from collector.http_api import Health, HttpApi
@@ -25,7 +26,7 @@ from collector.memory_shares import shares
 from collector.process_memory import collect_rarely, give_back_what_is_free
 from collector.process_plan import Part
 from collector.program_metrics import ProgramMetrics
-from collector.roles import Roles, is_essential
+from collector.roles import PROCESSORS, Roles, enabled, is_essential
 from collector.running import DataDirLock, RunningInfo, write_running
 from collector.shutdown import Deadline
 from collector.stage_threads import StageThreads, StartError
@@ -54,6 +55,8 @@ class Pipeline:
         self._supervisor: Supervisor | None = None
         roles = roles or Roles()
         store = holds_store(settings, Roles() if others else roles)
+        everything = Roles([role for part in others for role in part]) if others else roles
+        self._detectors = detectors_ready(settings, enabled(settings, PROCESSORS), everything)
         self._memory = shares(settings.service.memory_limit_mib * MIB, 1 + len(others), store)
         self._first = forked(others)
         try:
@@ -132,7 +135,7 @@ class Pipeline:
             components |= self._supervisor.components()
             ready = ready and self._supervisor.ready()
         well = all(how["status"] in WELL for name, how in components.items() if is_essential(name))
-        return Health(ready and well, components)
+        return Health(ready and well, components, self._detectors)
 
     def metrics_now(self) -> Iterable[Metric]:
         """Give the metrics of all processes as they last reported."""

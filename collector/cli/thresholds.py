@@ -14,8 +14,12 @@ from collector.cli.configuration import load_settings
 from collector.cli.output import WrongUsage, add_row, check_format, make_table, print_rows
 from collector.cli.reading_source import reading
 from collector.cli.saying import person, publish
+from collector.components import detector_names
+from config.problems import nearest
 from config.settings import Settings
 from healing.saying import threshold_outgoing
+from processors.diagnosing.shortfall import COMPLETION
+from processors.readiness import TYPE_OF
 from processors.runs.thresholds import LEAST
 from schemas.people import Threshold
 from schemas.timestamps import rfc3339
@@ -48,6 +52,8 @@ def set_threshold(
     """Publish a threshold for a tenant, detection type and framework, None takes it away; returns the exit status."""
     settings = load_settings(config, set_, data_dir)
     tenant, detector, framework = where
+    if confidence is not None and detector not in (told := _types_told()):
+        raise WrongUsage(f"nothing is told as {detector!r}; {nearest(detector, told)}")
     said = {
         "tenant": tenant,
         "detector": detector,
@@ -65,6 +71,10 @@ def set_threshold(
     whose = f"{detector} on {framework}" if framework else detector
     typer.echo(f"{whose}: told from {confidence:.2f} on" if confidence is not None else f"{whose}: as usual again")
     return 0
+
+
+def _types_told() -> set[str]:
+    return {TYPE_OF.get(name, name) for name in detector_names()} | {COMPLETION}
 
 
 def _known_version(settings: Settings, where: tuple[str, str, str]) -> int:

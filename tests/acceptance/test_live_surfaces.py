@@ -11,6 +11,7 @@ import pytest
 from pipeline_process import PipelineProcess
 
 from collector.cli.recorded_runs import RecordedRun, recorded_runs
+from processors.readiness import readiness
 
 
 def send(pipeline: PipelineProcess, name: str) -> RecordedRun:
@@ -79,7 +80,10 @@ def test_health_names_every_stage_and_metrics_are_the_collectors(pipeline: Pipel
     pipeline.settle()
     status, body = pipeline.get("metrics", "/healthz")
     assert status == 200
-    assert {part["status"] for part in json.loads(body)["components"].values()} == {"running"}
+    told = json.loads(body)
+    assert {part["status"] for part in told["components"].values()} == {"running"}
+    assert told["detectors"]["tool_error"] == readiness("tool_error")
+    assert {"loop", "repetition"} <= told["detectors"].keys()
     _, metrics = pipeline.get("metrics", "/metrics")
     assert b'otelcol_receiver_accepted_spans{receiver="otlp",transport="http"} 4.0' in metrics
 

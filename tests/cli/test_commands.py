@@ -171,3 +171,10 @@ def test_components_say_how_ready_each_detector_is() -> None:
     ready = {part["kind"]: part["readiness"] for part in parts}
     assert ready["otlp"] is None
     assert {ready["loop"], ready["tool_error"]} <= {"production", "beta", "experimental", "unmeasured"}
+
+
+def test_a_threshold_is_set_for_what_is_told_only_and_the_nearest_is_offered(tmp_path: Path) -> None:
+    done = tracemend("thresholds", "set", "lop", "0.8", "--data-dir", str(tmp_path))
+    assert done.returncode == 2
+    assert "nothing is told as 'lop'; did you mean 'loop'?" in done.stderr
+    assert "did you mean 'corruption'?" in tracemend("thresholds", "set", "corruptions", "0.8").stderr
