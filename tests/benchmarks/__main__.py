@@ -11,6 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from collector.process_memory import collect_rarely
+
 from . import Figure, history, report
 from .targets import TARGETS
 
@@ -47,6 +49,7 @@ def _options() -> argparse.Namespace:
 
 def _measured(name: str, minutes: float | None, progress: Console) -> list[Figure]:
     run = importlib.import_module(f"tests.benchmarks.bench_{name}").run
+    collect_rarely()  # as every process of a pipeline does once it has started
     lasting = minutes is not None and "minutes" in inspect.signature(run).parameters
     with progress.status(f"measuring {name}"):
         figures: list[Figure] = run(minutes=minutes) if lasting else run()
