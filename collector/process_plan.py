@@ -1,8 +1,9 @@
 """Which processes `tracemend up` is made of, beside its first one, which keeps the doors and looks after the rest.
 
 Measured on two quiet cores (`python -m tests.benchmarks process`): four processes took 13,000 spans a second where
-three, with normaliser and detectors in one, took 9,400 and 7 % more processor time a span. Python runs one thread of a
-process at a time, so the longest stages are apart; receiving costs a fifth of either, and stays with the supervisor.
+three, with normaliser and detectors in one, took 9,400 and 9 % more processor time a span. Python runs one thread of a
+process at a time, so the longest stages are apart; receiving costs a fifth of either at most, and stays with the
+supervisor.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ parts that are not merged yet are small."""
 DEFAULTS_TO_NOTHING = re.compile(r"(LowCardinality\()?(String|Map\(|Array\(|U?Int\d|Float\d|Bool)")
 """Types whose default is their empty value."""
 DICTIONARY = re.compile(r"LowCardinality\((\w+)\)")
-"""A column whose values the engine keeps in a dictionary. It makes that itself, of plain values, in a quarter of the
-time the driver takes, which does it in Python."""
+"""A column whose values the engine keeps in a dictionary. It makes that itself, of plain values: an insert of 10,000
+spans and steps took 13.5 µs a span so, and 21 where the driver made it, in Python."""
 STACK_DUMP = re.compile(r"[,:\s]*(Stack trace[^\n]*)?\n\s*0\. [^\n]* @ 0x.*", re.DOTALL)
 """What the engine puts behind some of its errors, for its own authors."""
 HELD_TABLE, HELD_SECONDS = "held_", 3_600

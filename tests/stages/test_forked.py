@@ -19,17 +19,16 @@ ALONE = """
 import os, sys, time
 from collector.forked import forked
 from collector.process_plan import PLANS
-{first}
 processes = forked(PLANS[3])
 print(*(process.pid for process in processes), flush=True)
 {then}
 """
 
 
-def alone(then: str, first: str = "") -> subprocess.CompletedProcess[str]:
+def alone(then: str) -> subprocess.CompletedProcess[str]:
     """Fork in a program of its own: this one has threads."""
-    program = ALONE.format(first=first, then=then)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    program = [sys.executable, "-c", ALONE.format(then=then)]
+    return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
 
 
 def ended(pid: str) -> bool:
