@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -42,6 +43,8 @@ FLOODERS, FLOOD_SPANS = 3, 200
 RESETS = 4_000
 LONGEST_SECONDS = 20.0
 """After so long an attack ends, whatever it has sent."""
+_numbers = count(1)
+"""Of honest requests: none is made twice, whoever sends it, or spans of two clients would count as one stored twice."""
 
 Ended = Callable[[], bool]
 
@@ -81,10 +84,9 @@ class HonestClient:
     def _run(self) -> None:
         with grpc.insecure_channel(self._doors.grpc, options=[("grpc.max_reconnect_backoff_ms", 500)]) as channel:
             call = channel.unary_unary(EXPORT, request_serializer=bytes, response_deserializer=bytes)
-            number = 0
             while not self._ended.is_set():
-                number += 1
-                body, named = honest_request(number + id(self) % 100_003 * 1_000_000)
+                number = next(_numbers)
+                body, named = honest_request(number)
                 began = time.perf_counter()
                 while not (self._by_grpc(call, body) if number % 2 else self._by_http(body)):
                     self.refusals += 1
