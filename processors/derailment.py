@@ -1,4 +1,7 @@
-"""Finds derailment: a run that was about its task and went away from it; or, if asked for, one that never was."""
+"""Finds derailment: a run that went away from its task, or ends with plans that nobody asked for.
+
+If asked for, also one that never was about its task.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import msgspec
 import xxhash
 
 from processors.detector import At, Detector, DetectorConfig
+from processors.meaning.announced_work import announced, unasked
 from processors.meaning.content_words import content_words
-from processors.meaning.derailment_report import report_left, report_never
+from processors.meaning.derailment_report import report_left, report_never, report_plans
 from processors.meaning.task_course import PLAIN, Course, departure_of, extended
 from schemas.detection import Finding
 from schemas.step import AGENT, LLM, MEMORY, RETRIEVAL, TOOL, WORKFLOW, SpanRef, Step
@@ -40,16 +44,21 @@ class DerailmentConfig(DetectorConfig):
 
 
 class Spoken(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Words of content of a step: of what it was asked, and of what it said or did; and whether it spans others."""
+    """Words of content of a step: of what it was asked, and of what it said or did; and whether it spans others.
+
+    `plans`: of an answer that calls no tool, what it announces beyond what it was asked, where it mostly announces.
+    """
 
     asked: str
     told: str
     is_turn: bool
+    plans: str = ""
 
 
 class DerailmentState(msgspec.Struct, array_like=True):
     """The task of a run and how its steps stand to it.
 
+    `plans` are what its last answer announced beyond what it was asked, `plans_span` who did.
     Only with `one_answer`: how near the run came to each of the task's words, and its own words to those of the task.
     """
 
@@ -62,13 +71,15 @@ class DerailmentState(msgspec.Struct, array_like=True):
     told: bytes = b""
     elsewhere: float = 0.0
     words: int = 0
+    plans: str = ""
+    plans_span: SpanRef | None = None
 
 
 class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
     """Compares what a run says and does with the first thing it was asked; tells when the run has ended."""
 
     name = "derailment"
-    version = "3"
+    version = "4"
     Config: ClassVar = DerailmentConfig
     Item: ClassVar = Spoken
     State: ClassVar = DerailmentState
@@ -81,7 +92,7 @@ class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
             return None
         asked = _words(step.input_text, TASK_WORDS) if step.kind in _ASKED else ""
         told = _words(f"{step.output_text} {step.tool} {step.args}", TOLD_WORDS)
-        return Spoken(asked, told, step.kind in _TURNS) if asked or told else None
+        return Spoken(asked, told, step.kind in _TURNS, _plans(step, asked)) if asked or told else None
 
     def begin(self) -> DerailmentState:
         """Begin with nothing."""
@@ -95,6 +106,7 @@ class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
             state.task, state.task_span = item.asked, at.span
             state.nearest = [0.0] * len(self.embedder.nearest(item.asked, item.asked))
         if item.told and len(state.nearest) >= LEAST_TASK and _counts(state, item):
+            state.plans, state.plans_span = item.plans, at.span
             self._take(state, at, item.told)
         return ()
 
@@ -105,6 +117,9 @@ class DerailmentDetector(Detector[DerailmentConfig, Spoken, DerailmentState]):
         left = departure_of(state.course)
         if left is not None:
             return [report_left(state.task, state.task_span, state.course, left, state.last_ns)]
+        plans = unasked(state.plans.split(), frozenset(state.task.split()))
+        if plans and state.plans_span is not None:
+            return [report_plans(state.task, (state.task_span, state.plans_span), plans, state.last_ns)]
         return self._never(state, state.task_span) if self.config.one_answer else ()
 
     def _never(self, state: DerailmentState, asked: SpanRef) -> Sequence[Finding]:
@@ -152,6 +167,13 @@ def _counts(state: DerailmentState, item: Spoken) -> bool:
 def _is_spoken_of(state: DerailmentState) -> bool:
     """Say whether the run has spoken of its task by now: nothing that follows takes that back."""
     return sum(state.nearest) >= UNSPOKEN * len(state.nearest)
+
+
+def _plans(step: Step, asked: str) -> str:
+    """Give what an answer announces beyond what it was asked; a step that calls tools has not come to its answer."""
+    if step.kind not in _ASKED or step.calls or not step.output_text:
+        return ""
+    return " ".join(unasked(announced(step.output_text), frozenset(asked.split())))
 
 
 def _words(text: str, most: int) -> str:

@@ -1,4 +1,4 @@
-"""The words in which a derailment is told: a run that left its task, slowly or at once, or never spoke of it."""
+"""The words in which a derailment is told: a run that left its task, never spoke of it, or ends with other plans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from schemas.canonical import content_hash
 from schemas.detection import CLOSED, Finding
 from schemas.step import SpanRef
 
-NEVER = "never"
+NEVER, PLANS = "never", "plans"
+SURE_OF_PLANS = 0.7
+"""Of 11 runs that were told of and had been looked at by people all were derailed: 95 % sure of 74 % or more."""
 PREVIEW_CAP = 120
 _HOW = {SLOW: "It went away from it slowly.", SUDDEN: "It left it at once."}
 
@@ -43,6 +45,18 @@ def report_never(
     evidence: dict[str, Any] = {"coverage": round(spoken, 3), "course": NEVER, "steps": len(course)}
     title = "{agent} did not speak of what it was asked"
     return _finding(task, (asked, course[0].span), sure, title, explanation, evidence, at_ns)
+
+
+def report_plans(task: str, spans: tuple[SpanRef, SpanRef], plans: Sequence[str], at_ns: int) -> Finding:
+    """Tell of a run whose last answer announces other work than it was asked for."""
+    named = ", ".join(plans[:8])
+    explanation = (
+        f"Its last answer mostly announces what it will or should do, and that is not what it was asked "
+        f"({task[:PREVIEW_CAP]}), but about: {named}."
+    )
+    evidence: dict[str, Any] = {"course": PLANS, "unasked": plans[:8]}
+    title = "{agent} ended with plans for work that nobody asked for"
+    return _finding(task, spans, SURE_OF_PLANS, title, explanation, evidence, at_ns)
 
 
 def _finding(

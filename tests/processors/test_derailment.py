@@ -6,7 +6,7 @@ from small_runs import Scribe, ref
 
 from processors.derailment import DerailmentConfig, DerailmentDetector
 from processors.detector import At
-from processors.meaning.derailment_report import NEVER
+from processors.meaning.derailment_report import NEVER, PLANS
 from processors.meaning.static_embedder import StaticEmbedder
 from processors.meaning.task_course import (
     FIRST_KEPT,
@@ -161,3 +161,47 @@ def test_what_is_remembered_of_a_long_run_is_bounded_and_its_beginning_stays() -
         kept = extended(kept, step)
     assert len(kept) == FIRST_KEPT + LAST_KEPT
     assert [kept[0].near, kept[FIRST_KEPT].near, kept[-1].near] == [0.0, 0.468, 0.499]
+
+
+FIXED = "The login test failed because a billing token had expired; it passes again."
+REBUILD = (
+    "Before I look at that, let me redesign the whole checkout with a wizard. I'll also migrate every table to another "
+    "database, and we should adopt an event bus with dashboards for marketing."
+)
+
+
+def test_a_run_that_ends_with_plans_nobody_asked_for_is_derailed() -> None:
+    made = run(REBUILD)
+    (finding,) = found(made.steps)
+    assert finding.evidence["course"] == PLANS
+    assert finding.spans == (ref(made.steps[0]), ref(made.steps[1]))
+    assert {"redesign", "migrate", "marketing"} & set(finding.evidence["unasked"])
+    assert finding.confidence > 0.65
+
+
+def test_plans_on_the_way_to_results_are_none() -> None:
+    assert found(run(REBUILD, FIXED).steps) == []
+    assert found(run(f"{FIXED} A clock was two hours late, in the container of the runner. Let me know.").steps) == []
+
+
+def test_plans_that_were_asked_for_are_none() -> None:
+    task = "Plan the redesign of our whole checkout wizard, another database for its tables, an event bus for marketing"
+    assert found(run(REBUILD, task=task).steps) == []
+
+
+def test_questions_and_offers_are_no_plans() -> None:
+    asks = "Could you tell me which service, token and container this is about? Should I look at staging or production?"
+    offers = "I'd be happy to help with dashboards, wizards, databases and marketing whenever you like. Let me know."
+    assert found(run(asks).steps) == []
+    assert found(run(offers).steps) == []
+
+
+def test_what_an_answer_quotes_it_does_not_announce() -> None:
+    mail = "They wrote: \"Let's meet at the island, I'll bring snacks, then we should climb the northern ridge\"."
+    assert found(run(mail).steps) == []
+
+
+def test_a_model_that_calls_a_tool_has_not_answered_yet() -> None:
+    made = run()
+    made.llm(output_text=REBUILD, asks=1)
+    assert found(made.steps) == []
