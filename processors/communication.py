@@ -1,4 +1,4 @@
-"""Finds failures of communication: a reply in another form than was asked for, figures that change in a relay."""
+"""Finds failures of communication: a reply without what was asked for, figures that change in a relay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from processors.detector import At, Detector, DetectorConfig
 from processors.loops.actions import fingerprint
 from processors.meaning.figures_told import changed, figures_of
-from processors.meaning.reply_forms import form_asked, has_form
+from processors.meaning.reply_needs import in_words, needs_of, unmet
 from processors.meaning.word_sketch import news, sketch, split
 from schemas.canonical import content_hash
 from schemas.detection import OPEN, Finding
@@ -31,16 +31,16 @@ class CommunicationConfig(DetectorConfig):
 class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message: from whom (empty: whose step it is), to whom where it is said, what it asks and what it says.
 
-    `heard` and `text` fingerprint what its sender was told before it, where known, and itself. `asks` is the form of
-    reply it asks for; `unlike` lists the forms that it has not got itself; `figures` by the words around them.
+    `heard` and `text` fingerprint what its sender was told before it, where known, and itself. `needs` is what its
+    reply needs; `unmet` what it lacks itself of what its sender was asked for; `figures` by the words around them.
     """
 
     sender: str
     receiver: str
     heard: int
     text: int
-    asks: str
-    unlike: tuple[str, ...]
+    needs: tuple[str, ...]
+    unmet: tuple[str, ...]
     words: bytes
     figures: dict[str, str]
     preview: str
@@ -64,7 +64,7 @@ class CommunicationDetector(Detector[CommunicationConfig, Told, CommunicationSta
     """Compares what one agent tells another with what that one makes of it; silent where it is not known who hears."""
 
     name = "communication"
-    version = "1"
+    version = "2"
     Config: ClassVar = CommunicationConfig
     Item: ClassVar = Told
     State: ClassVar = CommunicationState
@@ -92,16 +92,14 @@ class CommunicationDetector(Detector[CommunicationConfig, Told, CommunicationSta
 
 
 def _told(step: Step, text: str) -> Told:
-    asks = form_asked(text)
     heard = step.input_text[:TEXT_CAP] if step.kind == AGENT and step.output_text else ""
-    wanted = form_asked(heard)
     return Told(
         step.transfer_from[:NAME_CAP],
         step.transfer_to[:NAME_CAP],
         fingerprint(heard) if heard else 0,
         fingerprint(text),
-        asks,
-        (wanted,) if wanted and not has_form(text, wanted) else (),
+        needs_of(text),
+        unmet(needs_of(heard), text) if heard else (),
         sketch(text),
         figures_of(text),
         text[:PREVIEW_CAP],
@@ -120,9 +118,10 @@ def _after(recent: Sequence[Message], heard: Message) -> Sequence[Message]:
 
 
 def _compared(heard: Message, newest: Message, at: At) -> Sequence[Finding]:
-    if heard.told.asks and heard.told.asks in newest.told.unlike:
-        what = f"{newest.sender} was asked for {heard.told.asks} by {heard.sender} and answered in another form"
-        return [_report("form", what, heard, newest, at)]
+    missing = [need for need in heard.told.needs if need in newest.told.unmet]
+    if missing:
+        what = f"{newest.sender} {in_words(missing[0])}"
+        return [_report(missing[0].partition(" ")[0], what, heard, newest, at)]
     if not _is_relay(heard, newest):
         return ()
     was = changed(heard.told.figures, newest.told.figures)

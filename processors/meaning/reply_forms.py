@@ -12,17 +12,30 @@ _ASKED = re.compile(
     re.IGNORECASE,
 )
 """An asking word right before the form, and the end of a phrase right after: not `the field in json files`."""
+_COLLECTION_ASKED = re.compile(
+    r"\b(?:as|return|output)\s+an?\s+(?:[a-z-]{1,20}\s+){0,2}(list|dictionary|dict)\b(?!\s+of\s+the\b)", re.IGNORECASE
+)
+_SEPARATOR = re.compile(r"[,;\n\[•|]|\band\b")
 _DENIED = re.compile(r"\b(?:not|no|never|without|don't)\b[^.!?\n]{0,20}$", re.IGNORECASE)
 _TAG = re.compile(r"<([A-Za-z][\w.-]{0,63})[^<>]{0,200}>")
 _PAIR = re.compile(r"^\s{0,40}(?:- )?[\w .-]{1,60}:(?:\s|$)", re.MULTILINE)
+LIST, DICTIONARY = "list", "dictionary"
+_WORDS = ("table", LIST, DICTIONARY)
+"""Forms whose names are words."""
 STARTS_CAP = 8
 """Places in a reply at which JSON is looked for."""
 
 
 def form_asked(text: str) -> str:
-    """Name the one form of reply that a message asks for, in capitals but for `table`; empty where none, or several."""
-    found = {_name(match.group(1)) for match in _ASKED.finditer(text) if not _DENIED.search(text, 0, match.start())}
-    return found.pop() if len(found) == 1 else ""
+    """Name the one form of reply that a message asks for: JSON, YAML, XML, CSV, table, list, dictionary; else nothing.
+
+    A list or a dictionary is no form beside another one: a table lists, JSON is a dictionary.
+    """
+    for pattern in (_ASKED, _COLLECTION_ASKED):
+        found = {_name(one.group(1)) for one in pattern.finditer(text) if not _DENIED.search(text, 0, one.start())}
+        if found:
+            return found.pop() if len(found) == 1 else ""
+    return ""
 
 
 def has_form(text: str, form: str) -> bool:
@@ -30,8 +43,10 @@ def has_form(text: str, form: str) -> bool:
     if text.rstrip().endswith(("?", "…", "...")):
         return True
     lines = [line for line in text.splitlines() if line.strip()]
-    if form == "JSON":
+    if form in ("JSON", DICTIONARY):
         return _has_json(text)
+    if form == LIST:
+        return not _is_sentence(text) or _SEPARATOR.search(text.strip()) is not None
     if form == "XML":
         return any(f"</{match.group(1)}>" in text for match in _TAG.finditer(text))
     if form == "YAML":
@@ -43,13 +58,19 @@ def has_form(text: str, form: str) -> bool:
 def _has_json(text: str) -> bool:
     """Say whether JSON stands in a text, or may have: normalising takes texts out of lists, so lines prove nothing.
 
-    Only one line that ends as a sentence does is surely prose.
+    Only one line that ends as a sentence does is surely prose, and one line of tags is another form.
     """
     whole = text.strip()
-    if "\n" in whole or not whole.endswith((".", "!")):
+    if not _is_sentence(whole) and not (whole.startswith("<") and whole.endswith(">")):
         return True
     starts = [match.start() for match in re.finditer(r"[{\[]", text)][:STARTS_CAP]
     return any(_is_json(text[start : text.rfind("}" if text[start] == "{" else "]") + 1]) for start in starts)
+
+
+def _is_sentence(text: str) -> bool:
+    """Say whether a text is one line that ends as a sentence does."""
+    whole = text.strip()
+    return "\n" not in whole and whole.endswith((".", "!"))
 
 
 def _is_json(text: str) -> bool:
@@ -61,4 +82,5 @@ def _is_json(text: str) -> bool:
 
 
 def _name(form: str) -> str:
-    return "table" if form.lower() == "table" else form.upper()
+    named = {"dict": DICTIONARY}.get(form.lower(), form.lower())
+    return named if named in _WORDS else named.upper()

@@ -7,6 +7,7 @@ from small_runs import Scribe, ref, reports
 
 from processors.communication import CommunicationConfig, CommunicationDetector
 from processors.meaning.reply_forms import form_asked, has_form
+from processors.meaning.reply_needs import ABOUT, ACCOUNT, FIGURE, FORM, needs_of, unmet
 from processors.spending.model_catalogue import PricedModels
 from schemas.step import AGENT, Step
 
@@ -76,6 +77,10 @@ def test_a_faithful_relay_and_news_of_ones_own_are_no_mismatch(relayed: str) -> 
         ("Find the error in json files of the project", ""),
         ("Do not answer in JSON.", ""),
         ("Return XML, or answer as JSON.", ""),
+        ("Find the hosts and return them as a sorted list.", "list"),
+        ("Return the answer as a Python dictionary", "dictionary"),
+        ("Return a JSON array with the list of hosts", "JSON"),
+        ("List the hosts of the cluster", ""),
     ],
 )
 def test_the_form_that_is_asked_for(text: str, form: str) -> None:
@@ -84,8 +89,46 @@ def test_the_form_that_is_asked_for(text: str, form: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "form"),
-    [("a,b\n1,2", "CSV"), ("| a | b |\n|---|---|", "table"), ("<a><b>1</b></a>", "XML"), ("name: x", "YAML")],
+    [
+        ("a,b\n1,2", "CSV"),
+        ("| a | b |\n|---|---|", "table"),
+        ("<a><b>1</b></a>", "XML"),
+        ("name: x", "YAML"),
+        ("a, b", "list"),
+        ('{"a": 1}', "dictionary"),
+    ],
 )
 def test_replies_have_the_form_they_have(text: str, form: str) -> None:
     assert has_form(text, form)
     assert not has_form("All went well and nothing is left to do.", form)
+
+
+@pytest.mark.parametrize(
+    ("message", "reply", "missing"),
+    [
+        ("How many pumps run in hall 4?", "Most of them run, and the hall is quiet.", FIGURE),
+        ("Return the leaks as a list.", "There were some leaks in the upper hall.", f"{FORM} list"),
+        ("Return the leaks as a list.", "Valve 3 and valve 4.", ""),
+        ("Return the leaks as a list.", "Valve 3", ""),
+        ("Give me the failure rate of the presses", "It has been better than last week.", FIGURE),
+        ("Which valve leaks?", "I've replaced the pump. I also painted the wall.", ACCOUNT),
+        ("Which valve leaks?", "I've replaced the pump. The upper valve leaks.", ""),
+        ("Which valve leaks?", "I checked all of them.", ""),
+        ("Explain how ticket T17 came about", "Ticket T12 came from the night shift.", f"{ABOUT} t17"),
+        ("Explain how ticket T17 came about", "T17 came about as T12 did, in the night shift.", ""),
+    ],
+)
+def test_what_a_reply_lacks_of_what_was_asked(message: str, reply: str, missing: str) -> None:
+    assert unmet(needs_of(message), reply) == ((missing,) if missing else ())
+    assert mismatches(exchange(message, reply)) == ([missing.partition(" ")[0]] if missing else [])
+
+
+@pytest.mark.parametrize(
+    "reply", ["Which hall do you mean?", "I cannot see the meters.", "I will count them tomorrow."]
+)
+def test_who_asks_back_or_cannot_tell_lacks_nothing(reply: str) -> None:
+    assert mismatches(exchange("How many pumps run in hall 4?", reply)) == []
+
+
+def test_of_a_long_message_nobody_can_say_what_it_asks() -> None:
+    assert needs_of("How many pumps run? " + "The halls were built one after another. " * 20) == ()
