@@ -24,6 +24,8 @@ ROLE_WORDS, SAID_WORDS = 3, 8
 DRIFTED = 0.3
 """Coverage of the role by outputs below which they are not about it. On 30 hand-written cases: 12 of 14 drifts below,
 all 16 faithful ones above."""
+LEAST_SURE = 0.6
+"""How sure it is of one output that could hardly be nearer: of 13 that were told 12 were right (95 % sure of 67 %)."""
 BACK = 0.34
 """Coverage from which on the agent is back in its role."""
 OUTPUTS = 5
@@ -138,7 +140,7 @@ def _report(watched: Watched, item: Said) -> Finding:
         spans=(first,),
         status=watched.status,
         tier=3,
-        confidence=round(min(0.78, 0.5 + 0.05 * stage + max(0.0, DRIFTED - mean)), 4),
+        confidence=round(min(0.79, LEAST_SURE + 0.05 * stage + max(0.0, DRIFTED - mean)), 4),
         severity="medium" if score >= 55 else "low",
         score=score,
         title="{agent} says what has nothing to do with its role",

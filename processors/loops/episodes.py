@@ -8,6 +8,9 @@ from processors.loops.cycles import TELLING_REPETITION, Seen
 from schemas.canonical import content_hash
 from schemas.detection import CLOSED, OPEN
 
+ONCE_MORE = 0.66
+"""How sure it is of messages that went back and forth twice: of 7 that were told 7 were right (95 % sure of 65 %)."""
+
 EXACT, NEAR, WORDING, NAMES = "exact", "near", "wording", "names"
 """How the repetitions equal each other: to the letter, but for volatile parts, in other words, by name and size."""
 TOOL, TALK = "tool", "talk"
@@ -96,7 +99,7 @@ class Episode(msgspec.Struct, array_like=True):
         if self.match == WORDING:
             return min(0.78, 0.58 + 0.04 * (self.hits - 3))
         if self.repetitions < TELLING_REPETITION:
-            return 0.5
+            return ONCE_MORE
         sure = min(0.96, 0.76 + 0.05 * (self.hits - 3)) - (0.06 if self.match == NEAR else 0.0)
         return sure - 0.12 if self.unseen else sure
 

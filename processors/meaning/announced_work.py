@@ -16,8 +16,9 @@ WORDS_CAP: Final = 60
 """Words of content that are looked at of a sentence, and of all that is announced."""
 MOSTLY: Final = 0.5
 """Share of an answer's words of content from which on it is mostly plans.
-With what is new below: 11 of 13 derailments and 0 of 17 answers on their task, written by hand; the last word of 2 of
-511 passed runs of real agents; 7 of 600 answers in chats. Half was chosen before counting; .4 to .55 find the same."""
+With what is new below: 11 of 13 derailments and 0 of 17 answers on their task, written by hand; the last word of 1 of
+511 passed runs of real agents; 1 of 600 answers in chats. Half was chosen before counting. `We need to` and `we can`
+are left out since answers explain by them: with them 7 of 600."""
 NEW: Final = 0.6
 """Share of the announced words that nobody asked for, from which on the plans are others."""
 LEAST_NEW: Final = 5
@@ -26,7 +27,7 @@ LEAST_NEW: Final = 5
 _SENTENCE = re.compile(r"[^.!?\n]*[.!?\n]+|[^.!?\n]+")
 _INTENTION = re.compile(
     r"\b(?:let (?:me|us)|let's|i(?:'ll|'d| will| would| plan| intend| want|'m going| am going)"
-    r"|we(?:'ll| will| should| could| need to| can| might)|you (?:should|could|might|may want)"
+    r"|we(?:'ll| will| should)|you (?:should|could|might|may want)"
     r"|have you (?:considered|thought))\b"
 )
 _COURTESY = re.compile(r"\b(?:let me know|(?:i'd|i'll|i will|i would) be (?:happy|glad|here))\b")

@@ -17,6 +17,8 @@ from schemas.detection import OPEN, Finding, Fix
 from schemas.keys import join_key
 
 VALUE_CHARS = 80
+LEAST_SURE = 0.66
+"""Of 17 that were told in labelled runs all were right (95 % sure of 82 %), 9 of which summed up to less than this."""
 SEVERITY = (("critical", 0.95, 85), ("high", 0.8, 72), ("medium", 0.6, 55), ("low", 0.0, 35))
 
 
@@ -33,7 +35,7 @@ def corruption_finding(stream: Stream, item: StateItem, at: At, found: Sequence[
         spans=(stream.span, at.span) if stream.span != at.span else (at.span,),
         status=OPEN,
         tier=2,
-        confidence=round(sure, 3),
+        confidence=round(max(sure, LEAST_SURE), 3),
         severity=severity,
         score=score,
         title=f"{{agent}} left a broken state: {worst.path} {worst.kind.replace('_', ' ')}{more}",

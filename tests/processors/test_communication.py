@@ -94,7 +94,6 @@ def test_the_form_that_is_asked_for(text: str, form: str) -> None:
         ("| a | b |\n|---|---|", "table"),
         ("<a><b>1</b></a>", "XML"),
         ("name: x", "YAML"),
-        ("a, b", "list"),
         ('{"a": 1}', "dictionary"),
     ],
 )
