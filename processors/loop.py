@@ -50,7 +50,7 @@ class LoopDetector(Detector[LoopConfig, Action, LoopState]):
     """Compares each action of a run with the eight before it, by fingerprint."""
 
     name = "loop"
-    version = "1"
+    version = "2"
     Config: ClassVar = LoopConfig
     Item: ClassVar = Action
     State: ClassVar = LoopState

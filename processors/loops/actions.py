@@ -9,6 +9,7 @@ import xxhash
 
 from processors.loops.arguments import read_arguments
 from processors.loops.masking import masked
+from processors.loops.outcomes import reads_as_fault, tells
 from processors.loops.wording import brings_nothing, pack
 from schemas.step import AGENT, HANDOFF, LLM, MEMORY, RETRIEVAL, TEXT_CAP, TOOL, Step, ToolCall
 
@@ -45,6 +46,10 @@ class Mark:
     """What it was asked was not captured."""
     BARREN: Final = 8
     """The result says that there is nothing."""
+    FAULT: Final = 16
+    """The result reads as an error, whatever the span says."""
+    TELLS: Final = 32
+    """The result is long enough to tell more than that something was done."""
 
 
 class Action(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -100,8 +105,8 @@ def _tool_action(step: Step) -> Action:
     marks = Mark.FAILED if step.failed else 0
     if not (outcome or step.result_hash):
         marks |= Mark.NO_RESULT
-    elif brings_nothing(outcome):
-        marks |= Mark.BARREN
+    else:
+        marks |= _marks_of(outcome)
     if not asked_hash and not asked:
         shape = fingerprint(f"{name}\n{step.args_size}\n{step.result_size}\n{heard}")
         return Action(Sort.TOOL, shape, shape, marks | Mark.BLIND, heard, name)
@@ -110,6 +115,13 @@ def _tool_action(step: Step) -> Action:
     told = arguments.masked(outcome) if arguments.is_whole else asked_hash
     near = joined(fingerprint(f"{name}\n{told}"), heard)
     return Action(Sort.TOOL, exact, near, marks, heard, name, asked[:PREVIEW_CAP], pack(arguments.sayings))
+
+
+def _marks_of(outcome: str) -> int:
+    fault = Mark.FAULT if reads_as_fault(outcome) else 0
+    if brings_nothing(outcome):
+        return fault | Mark.BARREN
+    return fault | (Mark.TELLS if tells(outcome) else 0)
 
 
 def _heard(outcome: str, whole_hash: str) -> int:

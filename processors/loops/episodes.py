@@ -11,8 +11,9 @@ from schemas.detection import CLOSED, OPEN
 ONCE_MORE = 0.66
 """How sure it is of messages that went back and forth twice: of 7 that were told 7 were right (95 % sure of 65 %)."""
 
-EXACT, NEAR, WORDING, NAMES = "exact", "near", "wording", "names"
-"""How the repetitions equal each other: to the letter, but for volatile parts, in other words, by name and size."""
+EXACT, NEAR, WORDING, NAMES, OUTCOME = "exact", "near", "wording", "names", "outcome"
+"""How the repetitions equal each other: to the letter, but for volatile parts, in other words, by name and size, or
+only by what came of them."""
 TOOL, TALK = "tool", "talk"
 ROUNDS_TOLD = 8
 """Rounds up to which each one is told; from then on each doubling is."""
@@ -21,7 +22,8 @@ ROUNDS_TOLD = 8
 class Episode(msgspec.Struct, array_like=True):
     """A loop. `cycle` holds what belongs to it, by fingerprint; `hits` counts its actions so far.
 
-    `unseen`: what came of its calls was not captured. `steady`: the model calls between them grew alike.
+    `unseen`: what came of its calls was not captured. `steady`: the model calls between them grew alike. `outcome`
+    fingerprints what came of each where only that is the same.
     """
 
     match: str
@@ -41,6 +43,7 @@ class Episode(msgspec.Struct, array_like=True):
     steady: bool = False
     strays: int = 0
     status: str = OPEN
+    outcome: int = 0
 
     @property
     def period(self) -> int:
@@ -96,7 +99,7 @@ class Episode(msgspec.Struct, array_like=True):
         """Say how sure it is: by how the repetitions match, what of them was seen, and how many there are."""
         if self.match == NAMES:
             return min(0.7, (0.6 if self.steady else 0.45) + 0.01 * (self.hits - 5))
-        if self.match == WORDING:
+        if self.match in (WORDING, OUTCOME):
             return min(0.78, 0.58 + 0.04 * (self.hits - 3))
         if self.repetitions < TELLING_REPETITION:
             return ONCE_MORE

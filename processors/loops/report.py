@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from processors.loops.cycles import Seen
-from processors.loops.episodes import EXACT, NAMES, NEAR, TALK, TOOL, WORDING, Episode
+from processors.loops.episodes import EXACT, NAMES, NEAR, OUTCOME, TALK, TOOL, WORDING, Episode
 from schemas.detection import OPEN, Finding, Fix
 from schemas.step import SpanRef
 
 MAX_REPEATS = 3
-_TIER = {EXACT: 1, NEAR: 2, WORDING: 2, NAMES: 1}
+_TIER = {EXACT: 1, NEAR: 2, WORDING: 2, NAMES: 1, OUTCOME: 1}
 _HOW = {
     EXACT: "with the same arguments",
     NEAR: "with arguments that differ only in what does not matter",
     WORDING: "for the same thing in other words",
     NAMES: "in a row",
+    OUTCOME: "with the same outcome whatever it asked",
 }
 _OUTCOME = {
     EXACT: "Each round brought the same.",
     NEAR: "Each round brought the same, but for times and ids.",
     WORDING: "Nothing new came of any of them.",
+    OUTCOME: "Each brought what the one before had brought.",
     NAMES: "Contents were not captured: names, sizes and timing are all there is to go by.",
 }
 

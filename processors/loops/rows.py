@@ -7,13 +7,16 @@ import msgspec
 from processors.loops.actions import Action, Mark, Sort
 from processors.loops.blindness import Blindness, Growth
 from processors.loops.cycles import TELLING_REPETITION, Cycles, Seen, begin_cycles
-from processors.loops.episodes import EXACT, NAMES, NEAR, WORDING, Episode
+from processors.loops.episodes import EXACT, NAMES, NEAR, OUTCOME, WORDING, Episode
+from processors.loops.outcomes import ANSWERS, FAULTS, Same
 from processors.loops.phrasing import Phrasing, begin_phrasing
 from schemas.detection import CLOSED
 
 MORE_REPETITIONS = 4
 """Repetitions it takes of one failing call (three are how retries end), and of one answer to ever new questions."""
 
+_FAULTS = Mark.FAILED | Mark.FAULT
+_TELLS = _FAULTS | Mark.TELLS
 TURNING_ROUNDS = 2
 """Rounds of agents' whole turns, two or more, that show a run turning in circles, at low confidence until the third."""
 
@@ -37,6 +40,7 @@ class Row(msgspec.Struct, array_like=True):
     episode: Episode | None = None
     end_ms: int = 0
     model_end_ms: int = 0
+    same: Same | None = None
 
     def told_already(self, near: int, start_ms: int) -> bool:
         """Say whether an action equals the last one and began before that ended: reported twice, or parallel."""
@@ -77,6 +81,8 @@ class Row(msgspec.Struct, array_like=True):
         return [episode]
 
     def _belongs(self, episode: Episode, moment: Moment) -> bool:
+        if episode.match == OUTCOME:
+            return moment.seen.heard == episode.outcome and moment.seen.name in episode.names
         if episode.match != WORDING:
             if moment.seen.near not in episode.cycle:
                 return False
@@ -104,7 +110,8 @@ class Row(msgspec.Struct, array_like=True):
             return self._cycle_episode(moment, period)
         if self.phrasing is not None and self.phrasing.crossed():
             return self._wording_episode(moment, self.phrasing)
-        return None
+        same = self._same_outcome(moment) if moment.action.sort == Sort.TOOL else None
+        return self._outcome_episode(moment, same) if same is not None else None
 
     def _alone(self, moment: Moment) -> int:
         action, recent = moment.action, self.cycles.recent
@@ -160,6 +167,23 @@ class Row(msgspec.Struct, array_like=True):
 
     def _wording_episode(self, moment: Moment, phrasing: Phrasing) -> Episode:
         return self._episode(WORDING, phrasing.first, moment, [phrasing.first], phrasing.count)
+
+    def _same_outcome(self, moment: Moment) -> Same | None:
+        """Count calls of one tool that brought the same; gives them when they are too many."""
+        marks, same = moment.action.marks, self.same
+        if not marks & _TELLS:
+            self.same = None
+        elif same is None or not same.goes_on_with(moment.seen):
+            self.same = Same(moment.seen)
+        else:
+            same.count += 1
+            return same if same.count >= (FAULTS if marks & _FAULTS else ANSWERS) else None
+        return None
+
+    def _outcome_episode(self, moment: Moment, same: Same) -> Episode:
+        episode = self._episode(OUTCOME, same.first, moment, [same.first], same.count)
+        episode.outcome = same.first.heard
+        return episode
 
     def _episode(self, match: str, first: Seen, moment: Moment, cycle: list[Seen], hits: int) -> Episode:
         between = [

@@ -9,6 +9,7 @@ import pytest
 
 from processors.detector import At
 from processors.loop import AGENTS_CAP, LoopConfig, LoopDetector, LoopState
+from processors.loops.outcomes import reads_as_fault
 from processors.spending.model_catalogue import PricedModels
 from schemas.canonical import canonical, content_hash, state_hash
 from schemas.detection import CLOSED, OPEN, Finding
@@ -283,6 +284,58 @@ def test_a_form_filled_in_for_one_after_the_other_is_no_search_in_other_words() 
     for name in ("alice smith", "bob jones", "carol king", "dan brown", "eve lee"):
         run.tool("mail_search", {"q": f"mails from {name} about the budget"}, "no results")
     assert run.found() == []
+
+
+PAGE = "<page title='Account'><nav>Home Invoices Settings</nav><main>Welcome back, three letters wait for you</main></page>"
+
+
+def test_one_fault_whatever_is_tried_is_a_loop() -> None:
+    run = Run()
+    for command in ("pip install x", "pip3 install x", "python -m pip install x", "pip install --user x"):
+        run.tool("bash", {"command": command}, "ERROR: No matching distribution found for x")
+    (finding,) = run.found()
+    assert finding.evidence["match"] == "outcome"
+    assert finding.evidence["repetitions"] == 4
+    assert finding.confidence < 0.8, "it mends nothing by itself"
+
+
+def test_one_page_whatever_is_clicked_is_a_loop_and_another_page_ends_it() -> None:
+    run = Run()
+    for selector in ("#invoices", "a[href]", "text=Invoices", "nav >> a", "//a[2]"):
+        run.tool("click", {"selector": selector}, PAGE)
+    (open_one,) = run.found()
+    assert open_one.status == OPEN
+    run.tool("click", {"selector": "//a[3]"}, PAGE)
+    run.tool("click", {"selector": "//a[4]"}, PAGE.replace("Welcome", "Bills"))
+    run.tool("click", {"selector": "//a[5]"}, PAGE.replace("Welcome", "More"))
+    last = run.found()[-1]
+    assert (last.status, last.evidence["repetitions"]) == (CLOSED, 6)
+
+
+def test_acknowledgements_and_faults_with_other_work_between_are_no_loop() -> None:
+    run = Run()
+    for name in ("ana", "bo", "cy", "dee", "eli", "fay"):
+        run.tool("send_email", {"to": f"{name}@corp.example", "body": f"Hi {name}"}, "sent")
+    for number in range(6):
+        run.tool("edit", {"path": "a.py", "patch": f"+ row {number}"}, "applied")
+        run.tool("run", {"path": "a.py"}, "Traceback (most recent call last): TypeError: x")
+    assert run.found() == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_fault"),
+    [
+        ("ERROR: column a does not exist", True),
+        ("Traceback (most recent call last):\n  File x\nKeyError: 'a'", True),
+        ("3 errors were fixed last week", False),
+        ("The exception proves the rule", False),
+        ("x" * 500 + "\nValueError: no", True),
+        ("failed: 2 of 3", True),
+        ("unfailing", False),
+    ],
+)
+def test_results_that_read_as_faults(outcome: str, is_fault: bool) -> None:
+    assert reads_as_fault(outcome) is is_fault
 
 
 def test_editing_and_testing_in_turns_is_no_loop() -> None:
