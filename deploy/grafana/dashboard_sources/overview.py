@@ -133,8 +133,14 @@ def _pipeline() -> list[Panel]:
             lines(
                 "Lag",
                 "Records that a stage has still to read. It should come back to nothing; a line that only grows "
-                "is a stage that is too slow or stands still.",
-                metric("sum by (stage) (tracemend_stage_lag_records)", "{{stage}}"),
+                "is a stage that is too slow or stands still. On Kafka a group's line also counts partitions whose "
+                "member died.",
+                [
+                    metric("sum by (stage) (tracemend_stage_lag_records)", "{{stage}}"),
+                    metric(
+                        "sum by (group) (max by (group, topic) (tracemend_group_lag_records))", "group {{group}}", "B"
+                    ),
+                ],
                 "short",
                 8,
             )
