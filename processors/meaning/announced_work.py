@@ -25,11 +25,12 @@ LEAST_NEW: Final = 5
 """Words that nobody asked for which there must be."""
 
 _SENTENCE = re.compile(r"[^.!?\n]*[.!?\n]+|[^.!?\n]+")
-_INTENTION = re.compile(
-    r"\b(?:let (?:me|us)|let's|i(?:'ll|'d| will| would| plan| intend| want|'m going| am going)"
-    r"|we(?:'ll| will| should)|you (?:should|could|might|may want)"
-    r"|have you (?:considered|thought))\b"
+_BEGINNINGS = (
+    *("let me", "let us", "let's", "i'll", "i'd", "i will", "i would", "i plan", "i intend", "i want", "i'm going"),
+    *("i am going", "we'll", "we will", "we should", "you should", "you could", "you might", "you may want"),
+    *("have you considered", "have you thought"),
 )
+_INTENTION = re.compile(rf"\b(?:{'|'.join(_BEGINNINGS)})\b")
 _COURTESY = re.compile(r"\b(?:let me know|(?:i'd|i'll|i will|i would) be (?:happy|glad|here))\b")
 _ADVISES = re.compile(r"\bhave you\b")
 _QUOTED = re.compile(r"\"[^\"]{0,400}\"|“[^”]{0,400}”|```[^`]{0,2000}```")
@@ -37,9 +38,10 @@ _QUOTED = re.compile(r"\"[^\"]{0,400}\"|“[^”]{0,400}”|```[^`]{0,2000}```")
 
 def announced(answer: str) -> list[str]:
     """Give the words of content of what an answer announces, where that is most of it; none where it tells results."""
-    text = _QUOTED.sub(" ", answer[:READ_CAP]).replace("’", "'").lower()  # noqa: RUF001  # as models type it
-    if _INTENTION.search(text) is None:
+    text = answer[:READ_CAP].lower().replace("’", "'")  # noqa: RUF001  # as models type it
+    if not any(beginning in text for beginning in _BEGINNINGS):  # a quarter of what the pattern costs
         return []
+    text = _QUOTED.sub(" ", text)
     plans: dict[str, None] = {}
     said = planned = 0
     for sentence in _SENTENCE.findall(text):

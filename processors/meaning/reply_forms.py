@@ -20,6 +20,7 @@ _DENIED = re.compile(r"\b(?:not|no|never|without|don't)\b[^.!?\n]{0,20}$", re.IG
 _TAG = re.compile(r"<([A-Za-z][\w.-]{0,63})[^<>]{0,200}>")
 _PAIR = re.compile(r"^\s{0,40}(?:- )?[\w .-]{1,60}:(?:\s|$)", re.MULTILINE)
 LIST, DICTIONARY = "list", "dictionary"
+_FORMS = ("json", "yaml", "xml", "csv", "table", "list", "dict")
 _WORDS = ("table", LIST, DICTIONARY)
 """Forms whose names are words."""
 STARTS_CAP = 8
@@ -31,6 +32,9 @@ def form_asked(text: str) -> str:
 
     A list or a dictionary is no form beside another one: a table lists, JSON is a dictionary.
     """
+    lower = text.lower()
+    if not any(form in lower for form in _FORMS):
+        return ""
     for pattern in (_ASKED, _COLLECTION_ASKED):
         found = {_name(one.group(1)) for one in pattern.finditer(text) if not _DENIED.search(text, 0, one.start())}
         if found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from processors.meaning.reply_forms import form_asked, has_form
@@ -53,6 +54,7 @@ _ASKS_BACK = re.compile(
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
 
 
+@lru_cache(maxsize=512)  # what one says and another hears is asked of twice
 def needs_of(message: str) -> tuple[str, ...]:
     """List what a message needs of its reply, as `form JSON`, `figure`, `account`, `about q4`."""
     form = form_asked(message)
