@@ -52,6 +52,7 @@ class Row(msgspec.Struct, array_like=True):
         self.end_ms = max(self.end_ms, moment.end_ms)
         episode = self.episode
         if episode is not None and self._belongs(episode, moment):
+            self.same = None
             return [episode] if episode.add(moment.seen, moment.end_ms) else []
         changed = self.cut()
         begun = self._watch(moment, growth)
@@ -183,6 +184,7 @@ class Row(msgspec.Struct, array_like=True):
     def _outcome_episode(self, moment: Moment, same: Same) -> Episode:
         episode = self._episode(OUTCOME, same.first, moment, [same.first], same.count)
         episode.outcome = same.first.heard
+        episode.failed = bool(moment.action.marks & _FAULTS)
         return episode
 
     def _episode(self, match: str, first: Seen, moment: Moment, cycle: list[Seen], hits: int) -> Episode:

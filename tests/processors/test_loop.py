@@ -296,6 +296,8 @@ def test_one_fault_whatever_is_tried_is_a_loop() -> None:
     (finding,) = run.found()
     assert finding.evidence["match"] == "outcome"
     assert finding.evidence["repetitions"] == 4
+    assert finding.fix is not None
+    assert finding.fix.fix_type == "retry_limit"
     assert finding.confidence < 0.8, "it mends nothing by itself"
 
 
