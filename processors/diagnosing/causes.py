@@ -20,6 +20,8 @@ from schemas.run_summary import Found, Suspect
 CONSEQUENCES = frozenset(
     ("cost", "cost_spike", "token_explosion", "overflow", "context_pressure", "latency_spike", "convergence")
 )
+ANSWERS = frozenset(("derailment", "communication"))
+"""Their evidence begins with what was asked; at fault is what came of it, its last piece."""
 REPEATS = frozenset(("loop", "repetition", "retry_storm", "escalation_loop"))
 SEVERITY = {"info": 0.3, "low": 0.6, "medium": 1.0, "high": 1.3, "critical": 1.6}
 FOUND = 3.0
@@ -101,8 +103,8 @@ def _culprit(flow: Flow, found: Found) -> tuple[Note | None, str]:
 
 
 def _place_of(flow: Flow, kind: str, spans: Sequence[str]) -> Note | None:
-    """Give the step a detection is about: the first of its evidence; of a consequence, where it came to show."""
-    ordered = reversed(spans) if kind in CONSEQUENCES else spans
+    """Give the step a detection is about: the first of its evidence; of some, where it came to show."""
+    ordered = reversed(spans) if kind in CONSEQUENCES or kind in ANSWERS else spans
     return next((note for span in ordered if (note := flow.find(span)) is not None), None)
 
 

@@ -105,6 +105,15 @@ def test_detections_are_told_in_causal_order_and_the_first_of_the_chain_is_blame
     assert "loop at 2" in diagnosis.text
 
 
+@pytest.mark.parametrize("kind", ["derailment", "communication"])
+def test_of_an_answer_that_is_not_what_was_asked_the_answer_is_blamed(kind: str) -> None:
+    run = Tracking()
+    run.send(a_root(9, output_text="done"), *(said(number, "words") for number in range(2, 7)))
+    run.send(a_detection(kind, 2, 5))
+    run.wait(400)
+    assert run.told[-1].diagnosis.suspects[0].span.span_id == f"{5:016x}"
+
+
 def test_what_ran_beside_each_other_explains_nothing_of_each_other() -> None:
     run = Tracking()
     under = {"parent_span_id": "f" * 16, "end_ns": a_root(9).end_ns}
