@@ -26,6 +26,8 @@ REPEATS = frozenset(("loop", "repetition", "retry_storm", "escalation_loop"))
 SEVERITY = {"info": 0.3, "low": 0.6, "medium": 1.0, "high": 1.3, "critical": 1.6}
 FOUND = 3.0
 """What a detection of medium severity weighs that is sure, on the scale of `signs.py`: more than any text hints at."""
+SETTLED = 0.65
+"""Up to this confidence a finding is grey."""
 LENT = 0.5
 MOST_SUSPECTS, MOST_REASONS = 3, 4
 
@@ -59,7 +61,7 @@ def suspects(flow: Flow, run_id: str, chain: Chain) -> tuple[Suspect, ...]:
     signs = {note.span_id: (note, found) for note, found in Reading(flow).signs()}
     for found in chain.found:
         note, words = _culprit(flow, found)
-        if note is not None:
+        if note is not None and not _is_a_drift(found):
             signs.setdefault(note.span_id, (note, []))[1].append(Sign(chain.weights[found.id], words))
     ranked = sorted(signs.values(), key=lambda pair: (-_sum(pair[1]), flow.place(pair[0])))
     most = _sum(ranked[0][1]) if ranked else 0.0
@@ -100,6 +102,11 @@ def _culprit(flow: Flow, found: Found) -> tuple[Note | None, str]:
         if asked is not None:
             return asked, f"it asked for the same again ({found.type})"
     return _place_of(flow, found.type, spans), f"{found.type} began there"
+
+
+def _is_a_drift(found: Found) -> bool:
+    """Say whether a finding is that a run went away from its task, which is grey: many steps did, and none by itself."""
+    return found.type == "derailment" and found.confidence <= SETTLED
 
 
 def _place_of(flow: Flow, kind: str, spans: Sequence[str]) -> Note | None:
