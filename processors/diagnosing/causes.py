@@ -105,7 +105,7 @@ def _culprit(flow: Flow, found: Found) -> tuple[Note | None, str]:
 
 
 def _is_a_drift(found: Found) -> bool:
-    """Say whether a finding is that a run went away from its task, which is grey: many steps did, and none by itself."""
+    """Say whether a finding is, greyly, that a run left its task: many steps did, and none by itself."""
     return found.type == "derailment" and found.confidence <= SETTLED
 
 
