@@ -8,6 +8,8 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from collector.event_loop import new_event_loop
+
 T = TypeVar("T")
 
 
@@ -15,7 +17,7 @@ class LoopThread:
     """A running event loop. Everything of aiokafka lives on it."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="bus-kafka", daemon=True)
         self._thread.start()
 

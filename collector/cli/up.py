@@ -18,6 +18,7 @@ from collector.bus.polling import polled
 from collector.bus.protocol import BusUnavailable, Consumer
 from collector.cli.configuration import load_settings
 from collector.cli.live_view import LiveView
+from collector.event_loop import run
 from collector.fitting_plan import LimitTooLowError, fitting
 from collector.judging import why_off
 from collector.looking import why_not
@@ -68,7 +69,7 @@ def up(config: list[Path], set_: list[str], data_dir: Path | None, only: list[st
         return 1
     for told in filter(None, (fewer, why_not(settings), why_off(settings))):
         _say(console, told)
-    return asyncio.run(_run(pipeline, console, tells=not only or HEALING in only))
+    return run(_run(pipeline, console, tells=not only or HEALING in only))
 
 
 def use_all_descriptors() -> None:

@@ -19,6 +19,7 @@ from collector.bus.embedded import EmbeddedBus
 from collector.bus.kafka import KafkaBus
 from collector.bus.kafka_connection import KafkaConnection
 from collector.bus.protocol import Bus
+from collector.event_loop import run
 from collector.process_memory import collect_rarely, set_allocator
 from collector.receivers.intake import Intake
 from collector.receivers.otlp import OtlpReceiver
@@ -121,4 +122,4 @@ def _bus(kind: str, place: str, which: str) -> Bus:
 
 if __name__ == "__main__":
     set_allocator()  # as the program does
-    asyncio.run(serve(_bus(*sys.argv[1:4])))
+    run(serve(_bus(*sys.argv[1:4])))

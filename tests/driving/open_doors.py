@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from collector.admission import Admission
 from collector.bus.embedded import EmbeddedBus
 from collector.bus.protocol import Record
+from collector.event_loop import new_event_loop
 from collector.receivers.api_keys import ApiKey, ApiKeys
 from collector.receivers.intake import Intake
 from collector.receivers.otlp import OtlpReceiver
@@ -60,6 +61,7 @@ class OpenDoors:
         grpc: Mapping[str, Any] | None = None,
         http: Mapping[str, Any] | None = None,
         admission: Admission | None = None,
+        loop: Callable[[], asyncio.AbstractEventLoop] = new_event_loop,
     ) -> None:
         self.bus = SlowBus(folder)
         both = {"endpoint": ANY_PORT, "read_timeout_seconds": 1}
@@ -70,7 +72,7 @@ class OpenDoors:
         )
         intake = Intake(self.bus, admission or Admission(limit_bytes), max_record_bytes=max_record_bytes)
         self._receiver = OtlpReceiver(OtlpReceiverConfig(protocols=protocols), intake, ApiKeys(keys))
-        self._loop = asyncio.new_event_loop()
+        self._loop = loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._run(self._receiver.start())
