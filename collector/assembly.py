@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 DRAIN_ORDER = (
     "normaliser",
     DETECTORS,
-    EMBEDDING,
     RUN_TRACKER,
     "spend",
     "healing_router",

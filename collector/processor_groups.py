@@ -19,7 +19,7 @@ from config.settings import Settings
 DETECTORS = "processors"
 """The group of the detectors that stand in no other."""
 EMBEDDING = "embedding_similarity"
-"""The group of the detectors that read vectors and stand in no other, and what makes these for them."""
+"""What makes vectors for the detectors that read them."""
 RUN_TRACKER = "run_tracker"
 """The group, and the processor, that sums runs up."""
 NOT_GROUPED = (JUDGE, EMBEDDING, RUN_TRACKER)
@@ -39,7 +39,10 @@ class SplitGroupError(ValueError):
 
 
 def groups_of(settings: Settings, enabled: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """List the detectors of each group; without what makes vectors there are none of those that read them."""
+    """List the detectors of each group; without what makes vectors there are none of those that read them.
+
+    These share the others' group: a step is then decoded, placed and stored once, a text is masked once.
+    """
     from collector.components import detector_class
 
     embedding = settings.processors.get(EMBEDDING)
@@ -51,7 +54,7 @@ def groups_of(settings: Settings, enabled: Sequence[str]) -> Mapping[str, Sequen
         reads_vectors = detector_class(name.split("/", 1)[0]).reads_vectors
         if reads_vectors and embedding is not None and not embedding.enabled:
             continue
-        groups.setdefault(own.get(name) or (EMBEDDING if reads_vectors else DETECTORS), []).append(name)
+        groups.setdefault(own.get(name, DETECTORS), []).append(name)
     return groups
 
 
@@ -59,8 +62,7 @@ def groups_here(settings: Settings, enabled: Sequence[str], roles: Roles) -> Map
     """List the groups that these roles run; raises SplitGroupError for one that they would run in part."""
     found: dict[str, Sequence[str]] = {}
     for group, members in groups_of(settings, enabled).items():
-        everything = group == EMBEDDING and roles.runs(PROCESSORS, EMBEDDING)
-        here = [name for name in members if everything or roles.runs(PROCESSORS, name)]
+        here = [name for name in members if roles.runs(PROCESSORS, name)]
         if here and len(here) < len(members):
             raise SplitGroupError(group, here, members)
         if here:

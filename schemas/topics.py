@@ -68,7 +68,6 @@ GROUPS = (
     "normaliser",
     "processors",
     "spend",
-    "embedding_similarity",
     "run_tracker",
     "second_look",
     "llm_judge",

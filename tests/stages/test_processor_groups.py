@@ -42,13 +42,12 @@ def test_without_groups_all_that_read_steps_share_one() -> None:
     assert not [group for group in together if group.startswith(f"{DETECTORS}/")]
 
 
-def test_the_detectors_of_meaning_run_in_a_group_of_their_own_unless_they_are_turned_off() -> None:
+def test_the_detectors_of_meaning_share_it_unless_they_are_turned_off() -> None:
     of_meaning = {"repetition", "coordination", "persona_drift", "derailment"}
     found = here(settings())
-    assert found["embedding_similarity"] == of_meaning
-    assert not found[DETECTORS] & of_meaning
+    assert found[DETECTORS] >= of_meaning
     without = here(settings("processors::embedding_similarity::enabled=false"))
-    assert without == {group: members for group, members in found.items() if group != "embedding_similarity"}
+    assert without == {DETECTORS: found[DETECTORS] - of_meaning}
 
 
 def test_thresholds_are_followed_also_where_only_runs_are_summed_up() -> None:
