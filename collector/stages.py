@@ -59,6 +59,7 @@ class StageThread:
         """A stage that no task has yet; the first one also says what the group reads."""
         self._group, self._topics = self._spare.group, self._spare.topics
         self._everywhere = bool(getattr(self._spare, "everywhere", False))
+        self._at_least_once = bool(getattr(self._spare, "at_least_once", False))
         delivers = hasattr(self._spare, "deliver")
         self._task: Callable[..., StageTask] = DeliveryTask if delivers else StageTask
         self._poison = PoisonLimit(self._group, max_poison)
@@ -104,7 +105,7 @@ class StageThread:
 
     def _run(self) -> None:
         try:
-            self._members = self._bus.tasks(self._group, self._topics, self._everywhere)
+            self._members = self._bus.tasks(self._group, self._topics, self._everywhere, self._at_least_once)
             while not self._stop.is_set():
                 finishing = self._finish.is_set()
                 self._turn(self._members)

@@ -77,6 +77,8 @@ class WebhookSink:
 
     max_records = AT_ONCE
     flush_seconds = 0.05
+    at_least_once = True
+    """Ids make repeats known, so it needs no transaction: on Kafka a FastStream application serves it."""
 
     def __init__(self, name: str, receiver: Receiver, wanted: Wanted, circuit: ReceiverCircuit | None = None) -> None:
         self.group = f"sinks/{name}"

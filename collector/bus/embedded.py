@@ -117,7 +117,13 @@ class EmbeddedBus:
         self._groups.add(group)
         return EmbeddedConsumer(self, group, epoch, assigned, connection, self._path)
 
-    def tasks(self, group: str, topics: Sequence[str], everywhere: bool = False) -> WholeGroup:  # noqa: ARG002  # it is
+    def tasks(
+        self,
+        group: str,
+        topics: Sequence[str],
+        everywhere: bool = False,  # noqa: ARG002  # it is
+        at_least_once: bool = False,  # noqa: ARG002  # a transaction costs nothing here
+    ) -> WholeGroup:
         """Join a group; see `Bus.tasks`."""
         return WholeGroup(lambda: self.consumer(group, topics))
 

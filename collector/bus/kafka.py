@@ -7,7 +7,7 @@ its own (`kafka_task.py`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from weakref import WeakSet
 
@@ -25,13 +25,13 @@ from collector.bus.kafka_membership import Membership
 from collector.bus.kafka_publisher import Publisher
 from collector.bus.kafka_reader import KafkaReader
 from collector.bus.kafka_task import KafkaTask
-from collector.bus.kafka_tasks import KafkaTasks
+from collector.bus.kafka_tasks import KafkaTasks, Task
 from collector.bus.kafka_topics import KafkaTopics
 from collector.bus.kafka_transactions import Transactions
 from collector.bus.protocol import BusError, BusUnavailable, Outgoing, Tasks
 from collector.bus.whole_group import WholeGroup
 from schemas.metrics import BUS_CLOCK_AHEAD
-from schemas.topics import TOPICS, Topic, changelog_of
+from schemas.topics import DEAD_LETTERS, TOPICS, Topic, changelog_of
 
 FRAMING_BYTES = 4096
 """What a record may take beside its value: key, headers, and what Kafka puts around it."""
@@ -88,16 +88,15 @@ class KafkaBus:
         task.begin()
         return task
 
-    def tasks(self, group: str, topics: Sequence[str], everywhere: bool = False) -> Tasks:
-        """Join a group; see `Bus.tasks`."""
+    def tasks(self, group: str, topics: Sequence[str], everywhere: bool = False, at_least_once: bool = False) -> Tasks:
+        """Join a group; see `Bus.tasks`. One that needs no transaction is served as a FastStream application."""
         if everywhere:
             return WholeGroup(lambda: self._everywhere(group, topics))
-        self._tasks_of(group, topics)
-        membership = Membership(self._loop, self._connection, group, topics)
+        membership, make = self._served(group, topics) if at_least_once else self._transacted(group, topics)
         membership.join()
         lag = self._lag_of(group, topics)
         lag.start()
-        return KafkaTasks(self._loop, membership, lag, lambda number: self._task(group, topics, number))
+        return KafkaTasks(self._loop, membership, lag, make)
 
     def reader(self, topics: Sequence[str]) -> KafkaReader:
         """Read without a group; see `Bus.reader`."""
@@ -206,6 +205,27 @@ class KafkaBus:
         )
         self._given.add(task)
         return task
+
+    def _transacted(self, group: str, topics: Sequence[str]) -> tuple[Membership, Callable[[int], Task]]:
+        self._tasks_of(group, topics)
+        membership = Membership(self._loop, self._connection, group, topics)
+        return membership, lambda number: self._task(group, topics, number)
+
+    def _served(self, group: str, topics: Sequence[str]) -> tuple[Membership, Callable[[int], Task]]:
+        from collector.bus.kafka_application import Application
+
+        application = Application(
+            self._loop,
+            self._connection,
+            self._topics,
+            self._ends,
+            self._clock,
+            group,
+            topics,
+            self.partitions,
+            self._limits[DEAD_LETTERS],
+        )
+        return application, application.task
 
     def _tasks_of(self, group: str, topics: Sequence[str]) -> int:
         """Say how many tasks a group has, and make sure that each has a partition of a changelog."""

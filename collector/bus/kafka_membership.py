@@ -107,6 +107,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Take over what is this member's now."""
         self._consumer.pause(*assigned)  # tasks fetch for themselves
+        self._mine = self._numbers(assigned)
+
+    def _numbers(self, assigned: Collection[TopicPartition]) -> frozenset[int]:
+        """Give the numbers of which this member has the partition of each topic."""
         places = {(place.topic, place.partition) for place in assigned}
         numbers = {number for _, number in places}
-        self._mine = frozenset(number for number in numbers if all((topic, number) in places for topic in self._topics))
+        return frozenset(number for number in numbers if all((topic, number) in places for topic in self._topics))

@@ -5,15 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 from collector.bus.kafka_group_lag import KafkaGroupLag
 from collector.bus.kafka_loop import LoopThread
 from collector.bus.kafka_membership import Membership
-from collector.bus.kafka_task import KafkaTask
 from collector.bus.protocol import BusUnavailable, Consumer
 
 AT_A_TIME = 4
 """How many tasks are begun beside one another."""
+
+
+class Task(Consumer, Protocol):
+    """A task that is still to be begun."""
+
+    def begin(self) -> None:
+        """Become the one that has this task; raises BusUnavailable."""
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether this was begun and not closed since."""
+
+    @property
+    def restore_left(self) -> int:
+        """Count the records of state still to be read before this begins."""
+
+    async def look(self, timeout_seconds: float) -> None:
+        """Return when there is something to poll, or the time is over. To be called on the bus's loop."""
 
 
 class KafkaTasks:
@@ -22,13 +40,13 @@ class KafkaTasks:
     shared = True
 
     def __init__(
-        self, loop: LoopThread, membership: Membership, lag: KafkaGroupLag, make: Callable[[int], KafkaTask]
+        self, loop: LoopThread, membership: Membership, lag: KafkaGroupLag, make: Callable[[int], Task]
     ) -> None:
         self._loop = loop
         self._membership = membership
         self._lag = lag
         self._make = make
-        self._tasks: dict[int, KafkaTask] = {}
+        self._tasks: dict[int, Task] = {}
 
     def mine(self) -> Collection[int] | None:
         """Give the tasks that are this member's now."""
@@ -74,7 +92,7 @@ class KafkaTasks:
         await asyncio.gather(*looking, return_exceptions=True)  # what one of them raises is raised again by its poll
 
 
-def _begin(task: KafkaTask) -> BusUnavailable | None:
+def _begin(task: Task) -> BusUnavailable | None:
     try:
         task.begin()
     except BusUnavailable as error:

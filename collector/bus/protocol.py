@@ -193,10 +193,12 @@ class Bus(Protocol):
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
         """Take over a group of one task; a group that is new starts at the oldest record."""
 
-    def tasks(self, group: str, topics: Sequence[str], everywhere: bool = False) -> Tasks:
+    def tasks(self, group: str, topics: Sequence[str], everywhere: bool = False, at_least_once: bool = False) -> Tasks:
         """Join a group; a group that is new starts at the oldest record.
 
         `everywhere`: where there are several members, each reads all of it for itself instead of sharing the work.
+        `at_least_once`: it may be told again what it was told before, and needs no transaction: its tasks put records
+        aside before they commit offsets, and what a batch holds ends with the process.
         """
 
     def reader(self, topics: Sequence[str]) -> Consumer:
@@ -274,6 +276,7 @@ class Delivery(Protocol):
     The driver fixes what a batch holds, durably, before `deliver` is called, and after a crash calls it again with
     the same records and the same token, until it returns; only then the offsets are committed. A batch that fails
     again and again is delivered in halves, down to the record that cannot be delivered.
+    One whose attribute `at_least_once` is true can bear it if that is forgotten, and outputs dead letters only.
     """
 
     group: str

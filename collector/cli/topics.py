@@ -13,8 +13,6 @@ from collector.cli.configuration import load_settings
 from collector.cli.output import WrongUsage, add_row, check_format, make_table, print_rows
 from collector.opened_bus import connection_of
 from collector.processor_groups import DETECTORS
-from collector.roles import enabled
-from collector.webhooks import is_webhook
 from config.settings import BusSettings, KafkaBusSettings, Settings
 from schemas.topics import GROUPS, TOPICS, Topic, changelog_of
 
@@ -109,9 +107,8 @@ def _kafka_of(
 
 
 def _configured_groups(settings: Settings) -> Iterator[str]:
-    """List the groups that there are by this configuration only."""
+    """List the groups with state that there are by this configuration only; webhooks keep none."""
     yield from (f"{DETECTORS}/{name}" for name in settings.service.groups)
-    yield from (f"sinks/{name}" for name in enabled(settings, "sinks") if is_webhook(name))
 
 
 def _row(bus: BusSettings, topic: Topic, found: Found | None) -> dict[str, Any]:

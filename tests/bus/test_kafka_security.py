@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from bus_contract import read_all, records
 from kafka_broker import PASSWORD, USER, Broker, JavaBroker
 from kafka_buses import make_topics
 
+from collector.bus.dead_letters import dead_letter
+from collector.bus.letters import letters
 from collector.bus.protocol import BusUnavailable
 from collector.cli.configuration import load_settings
 from collector.opened_bus import connection_of, open_bus
@@ -46,6 +49,27 @@ def test_who_knows_the_password_is_let_in(
     bus = open_bus(made)
     bus.publish(records(b"over TLS")).result(20)
     assert read_all(bus, "g") == [b"over TLS"]
+    bus.close()
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_an_application_is_let_in_too(secured: JavaBroker, topic_prefix: str, tmp_path: Path, mechanism: str) -> None:
+    sasl = f"{{mechanism: {mechanism}, username: {USER}, password: {PASSWORD}}}"
+    made = settings(secured, topic_prefix, sasl, str(secured.authority), tmp_path)
+    assert made.bus.kafka is not None
+    make_topics(connection_of(made.bus, made.bus.kafka))
+    bus = open_bus(made)
+    (sent,) = records(b"over TLS")
+    bus.publish([sent]).result(20)
+    tasks = bus.tasks("g", [sent.topic], at_least_once=True)
+    while tasks.mine() is None:
+        time.sleep(0.05)
+    consumer = tasks.begin([0])[0]
+    (record,) = consumer.poll(timeout_seconds=20.0).records
+    consumer.commit([dead_letter(record, ValueError("not that"), "g")])
+    consumer.close()
+    tasks.close()
+    assert (record.value, [letter.record.value for letter in letters(bus, 2.0)]) == (b"over TLS", [b"over TLS"])
     bus.close()
 
 
