@@ -93,7 +93,7 @@ def _take_tool(state: LoopState, at: At, item: Action) -> list[Episode]:
 
 def _take_ask(state: LoopState, at: At, item: Action) -> list[Episode]:
     _hear_model(state, at, item)
-    changed = _settle(state, item.answer)
+    changed = _settle(state, item.answer, item.marks, item.fault)
     if not state.tools_seen:
         state.pending = _moment(state, at, item, 0)
     return changed + _interrupt_talk(state)
@@ -101,7 +101,7 @@ def _take_ask(state: LoopState, at: At, item: Action) -> list[Episode]:
 
 def _take_talk(state: LoopState, at: At, item: Action) -> list[Episode]:
     _hear_model(state, at, item)
-    changed = _settle(state, item.answer)
+    changed = _settle(state, item.answer, item.marks, item.fault)
     return changed + _say(state, at, item)
 
 
@@ -112,7 +112,7 @@ def _take_turn(state: LoopState, at: At, item: Action) -> list[Episode]:
 
 def _take_silence(state: LoopState, at: At, item: Action) -> list[Episode]:
     _hear_model(state, at, item)
-    return _settle(state, item.answer)
+    return _settle(state, item.answer, item.marks, item.fault)
 
 
 _TAKERS = (_take_tool, _take_ask, _take_talk, _take_turn, _take_silence)
@@ -129,7 +129,7 @@ def _say(state: LoopState, at: At, item: Action) -> list[Episode]:
     return state.talk.take(_moment(state, at, item, 0), _NO_GROWTH)
 
 
-def _settle(state: LoopState, answer: int) -> list[Episode]:
+def _settle(state: LoopState, answer: int, marks: int = 0, fault: int = 0) -> list[Episode]:
     """Give the call that a model asked for what came of it, and take it as an action."""
     pending, state.pending = state.pending, None
     if pending is None:
@@ -139,9 +139,10 @@ def _settle(state: LoopState, answer: int) -> list[Episode]:
     seen, action = pending.seen, pending.action
     if state.asks.told_already(joined(seen.near, answer), seen.start_ms):
         return []
-    marks = action.marks if answer else action.marks | Mark.NO_RESULT
+    marks = marks if answer else Mark.NO_RESULT
     told = msgspec.structs.replace(seen, near=joined(seen.near, answer), heard=answer, marks=marks)
-    complete = Moment(told, msgspec.structs.replace(action, marks=marks), pending.end_ms, pending.start_ns)
+    done = msgspec.structs.replace(action, marks=marks, fault=fault)
+    complete = Moment(told, done, pending.end_ms, pending.start_ns)
     return state.asks.take(complete, _NO_GROWTH)
 
 

@@ -9,7 +9,7 @@ import xxhash
 
 from processors.loops.arguments import read_arguments
 from processors.loops.masking import masked
-from processors.loops.outcomes import reads_as_fault, tells
+from processors.loops.outcomes import fault_of, tells
 from processors.loops.wording import brings_nothing, pack
 from schemas.step import AGENT, HANDOFF, LLM, MEMORY, RETRIEVAL, TEXT_CAP, TOOL, Step, ToolCall
 
@@ -56,7 +56,8 @@ class Action(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One action. `exact` and `near` fingerprint what was done and what came of it, as it is and masked.
 
     `heard` fingerprints, masked, what came back: of a tool its result, of a model what it was told before.
-    `answer` is the newest result of a tool that a model was told, for the call that asked for it.
+    `answer` is the newest result of a tool that a model was told, for the call that asked for it; of a model's action
+    `marks` and `fault` are that result's. `fault` fingerprints the kind of fault that a result reads as, 0 for none.
     `words` is the wording of what was asked or said, `tokens` the model call's input and output.
     """
 
@@ -71,6 +72,7 @@ class Action(msgspec.Struct, frozen=True, array_like=True, gc=False):
     input_tokens: int = 0
     output_tokens: int = 0
     answer: int = 0
+    fault: int = 0
 
 
 def action_of(step: Step) -> Action | None:
@@ -103,25 +105,28 @@ def _tool_action(step: Step) -> Action:
     outcome = step.result or step.error or step.error_type
     heard = _heard(outcome, step.result_hash if len(outcome) >= TEXT_CAP else "")
     marks = Mark.FAILED if step.failed else 0
+    fault = 0
     if not (outcome or step.result_hash):
         marks |= Mark.NO_RESULT
     else:
-        marks |= _marks_of(outcome)
+        told, fault = _told_by(outcome)
+        marks |= told
     if not asked_hash and not asked:
         shape = fingerprint(f"{name}\n{step.args_size}\n{step.result_size}\n{heard}")
-        return Action(Sort.TOOL, shape, shape, marks | Mark.BLIND, heard, name)
+        return Action(Sort.TOOL, shape, shape, marks | Mark.BLIND, heard, name, fault=fault)
     exact = fingerprint(f"{name}\n{asked_hash or asked}\n{step.result_hash}\n{step.error}\n{step.error_type}")
     arguments = read_arguments(asked)
-    told = arguments.masked(outcome) if arguments.is_whole else asked_hash
-    near = joined(fingerprint(f"{name}\n{told}"), heard)
-    return Action(Sort.TOOL, exact, near, marks, heard, name, asked[:PREVIEW_CAP], pack(arguments.sayings))
+    kept = arguments.masked(outcome) if arguments.is_whole else asked_hash
+    near = joined(fingerprint(f"{name}\n{kept}"), heard)
+    words = pack(arguments.sayings)
+    return Action(Sort.TOOL, exact, near, marks, heard, name, asked[:PREVIEW_CAP], words, fault=fault)
 
 
-def _marks_of(outcome: str) -> int:
-    fault = Mark.FAULT if reads_as_fault(outcome) else 0
-    if brings_nothing(outcome):
-        return fault | Mark.BARREN
-    return fault | (Mark.TELLS if tells(outcome) else 0)
+def _told_by(outcome: str) -> tuple[int, int]:
+    """Say what a result tells: its marks, and the fingerprint of the fault that it reads as."""
+    fault = fault_of(outcome)
+    marks = Mark.BARREN if brings_nothing(outcome) else Mark.TELLS if tells(outcome) else 0
+    return (marks | Mark.FAULT, fingerprint(fault)) if fault else (marks, 0)
 
 
 def _heard(outcome: str, whole_hash: str) -> int:
@@ -135,8 +140,8 @@ def _model_action(step: Step) -> Action:
     if step.calls:
         return _ask(step, used, made)
     if step.output_text:
-        return _said(Sort.TALK, step.output_text, "", _told(step), used, made, _answered(step))
-    return Action(Sort.SILENT, 0, 0, input_tokens=used, output_tokens=made, answer=_answered(step))
+        return _with_answer(_said(Sort.TALK, step.output_text, "", _told(step), used, made), step)
+    return _with_answer(Action(Sort.SILENT, 0, 0, input_tokens=used, output_tokens=made), step)
 
 
 def _told(step: Step) -> int:
@@ -155,18 +160,17 @@ def _ask(step: Step, used: int, made: int) -> Action:
     calls = step.calls
     exact = "\n".join([f"{call.name}\n{call.args_hash}" for call in calls])
     near = "\n".join([f"{call.name}\n{_asked(call)}" for call in calls])
-    name = ", ".join(dict.fromkeys(call.name for call in calls))[:NAME_CAP]
-    preview = calls[0].args[:PREVIEW_CAP]
-    return Action(
+    asked = Action(
         Sort.ASK,
         fingerprint(exact),
         fingerprint(near),
-        name=name,
-        preview=preview,
+        name=", ".join(dict.fromkeys(call.name for call in calls))[:NAME_CAP],
+        preview=calls[0].args[:PREVIEW_CAP],
+        words=pack(" ".join([read_arguments(call.args).sayings for call in calls])),
         input_tokens=used,
         output_tokens=made,
-        answer=_answered(step),
     )
+    return _with_answer(asked, step)
 
 
 def _asked(call: ToolCall) -> str:
@@ -174,17 +178,20 @@ def _asked(call: ToolCall) -> str:
     return arguments.masked("") if arguments.is_whole else call.args_hash
 
 
-def _answered(step: Step) -> int:
-    """Fingerprint the newest answer a model call was given; earlier ones repeat what was said before."""
+def _with_answer(action: Action, step: Step) -> Action:
+    """Add the newest answer that a model call was given; earlier ones repeat what was said before."""
     if not step.answers:
-        return 0
+        return action
     answer = step.answers[-1]
-    return fingerprint(masked(answer.result) if answer.result else answer.result_hash)
+    if not answer.result:
+        return msgspec.structs.replace(action, answer=fingerprint(answer.result_hash))
+    marks, fault = _told_by(answer.result)
+    return msgspec.structs.replace(action, answer=fingerprint(masked(answer.result)), marks=marks, fault=fault)
 
 
-def _said(sort: int, text: str, name: str, heard: int, used: int = 0, made: int = 0, answer: int = 0) -> Action:
+def _said(sort: int, text: str, name: str, heard: int, used: int = 0, made: int = 0) -> Action:
     exact = fingerprint(f"{name}\n{text}")
-    return Action(sort, exact, _saying(text, name), 0, heard, name, text[:PREVIEW_CAP], pack(text), used, made, answer)
+    return Action(sort, exact, _saying(text, name), 0, heard, name, text[:PREVIEW_CAP], pack(text), used, made)
 
 
 def _handoff(step: Step) -> Action:

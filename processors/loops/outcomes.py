@@ -23,27 +23,40 @@ _FAULT = re.compile(r"^\W{0,8}(?:error|fatal|failed|failure|traceback)\b|(?:erro
 
 _SIGNS = ("error", "exception", "fail", "fatal", "traceback")
 """One of these is in every fault: looking for them first costs a tenth of the pattern."""
+_NAMED = re.compile(r"'[^'\n]{0,120}'|\"[^\"\n]{0,120}\"|`[^`\n]{0,120}`|\S*[/\\]\S*")
+"""What a fault is about this time: quoted, or a path."""
+_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 class Same(msgspec.Struct, array_like=True):
-    """What a tool has answered to the last calls, how often in a row, and from which call on."""
+    """What a tool has answered to the last calls (a fingerprint), how often in a row, and from which call on."""
 
     first: Seen
+    outcome: int
     count: int = 1
 
-    def goes_on_with(self, seen: Seen) -> bool:
+    def goes_on_with(self, seen: Seen, outcome: int) -> bool:
         """Say whether another call of the same tool brought the same."""
-        return self.first.heard == seen.heard and self.first.name == seen.name
+        return self.outcome == outcome and self.first.name == seen.name
 
 
-def reads_as_fault(outcome: str) -> bool:
-    """Say whether a result that is no error by its span tells of one: at its beginning, or in its last lines."""
-    ends = (outcome[:_ENDS], outcome[-_ENDS:]) if len(outcome) > _ENDS else (outcome,)
-    return any(_reads_as_fault(end.lower()) for end in ends)
+def fault_of(outcome: str) -> str:
+    """Give the words of the fault that a result reads as, whatever the span says; empty for one that reads as none.
+
+    It is looked for in the last lines, where tracebacks have it, and at the beginning. What it names is left out: the
+    same file is missing under six paths.
+    """
+    ends = (outcome[-_ENDS:], outcome[:_ENDS]) if len(outcome) > _ENDS else (outcome,)
+    return next(filter(None, map(_fault_in, ends)), "")
 
 
-def _reads_as_fault(text: str) -> bool:
-    return any(sign in text for sign in _SIGNS) and _FAULT.search(text) is not None
+def _fault_in(end: str) -> str:
+    text = end.lower()
+    found = list(_FAULT.finditer(text)) if any(sign in text for sign in _SIGNS) else []
+    if not found:
+        return ""
+    line = text[text.rfind("\n", 0, found[-1].start()) + 1 :].partition("\n")[0]
+    return " ".join(_WORD.findall(_NAMED.sub(" ", line)))
 
 
 def tells(outcome: str) -> bool:

@@ -83,7 +83,7 @@ class Row(msgspec.Struct, array_like=True):
 
     def _belongs(self, episode: Episode, moment: Moment) -> bool:
         if episode.match == OUTCOME:
-            return moment.seen.heard == episode.outcome and moment.seen.name in episode.names
+            return _outcome(moment) == episode.outcome and moment.seen.name in episode.names
         if episode.match != WORDING:
             if moment.seen.near not in episode.cycle:
                 return False
@@ -111,7 +111,7 @@ class Row(msgspec.Struct, array_like=True):
             return self._cycle_episode(moment, period)
         if self.phrasing is not None and self.phrasing.crossed():
             return self._wording_episode(moment, self.phrasing)
-        same = self._same_outcome(moment) if moment.action.sort == Sort.TOOL else None
+        same = self._same_outcome(moment) if moment.action.sort in (Sort.TOOL, Sort.ASK) else None
         return self._outcome_episode(moment, same) if same is not None else None
 
     def _alone(self, moment: Moment) -> int:
@@ -174,8 +174,8 @@ class Row(msgspec.Struct, array_like=True):
         marks, same = moment.action.marks, self.same
         if not marks & _TELLS:
             self.same = None
-        elif same is None or not same.goes_on_with(moment.seen):
-            self.same = Same(moment.seen)
+        elif same is None or not same.goes_on_with(moment.seen, _outcome(moment)):
+            self.same = Same(moment.seen, _outcome(moment))
         else:
             same.count += 1
             return same if same.count >= (FAULTS if marks & _FAULTS else ANSWERS) else None
@@ -183,7 +183,7 @@ class Row(msgspec.Struct, array_like=True):
 
     def _outcome_episode(self, moment: Moment, same: Same) -> Episode:
         episode = self._episode(OUTCOME, same.first, moment, [same.first], same.count)
-        episode.outcome = same.first.heard
+        episode.outcome = same.outcome
         episode.failed = bool(moment.action.marks & _FAULTS)
         return episode
 
@@ -207,6 +207,11 @@ class Row(msgspec.Struct, array_like=True):
             failed=bool(moment.action.marks & Mark.FAILED),
             unseen=bool(moment.action.marks & Mark.NO_RESULT),
         )
+
+
+def _outcome(moment: Moment) -> int:
+    """Fingerprint what came of a call: the kind of fault, if it is one."""
+    return moment.action.fault or moment.seen.heard
 
 
 def begin_row(about: str) -> Row:

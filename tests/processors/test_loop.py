@@ -9,7 +9,7 @@ import pytest
 
 from processors.detector import At
 from processors.loop import AGENTS_CAP, LoopConfig, LoopDetector, LoopState
-from processors.loops.outcomes import reads_as_fault
+from processors.loops.outcomes import fault_of
 from processors.spending.model_catalogue import PricedModels
 from schemas.canonical import canonical, content_hash, state_hash
 from schemas.detection import CLOSED, OPEN, Finding
@@ -324,6 +324,34 @@ def test_acknowledgements_and_faults_with_other_work_between_are_no_loop() -> No
     assert run.found() == []
 
 
+def test_one_kind_of_fault_is_one_whatever_it_names() -> None:
+    run = Run()
+    for path in ("notes.txt", "./notes.txt", "/home/a/notes.txt", "../notes.txt"):
+        missing = f"Traceback (most recent call last):\nFileNotFoundError: [Errno 2] No such file: '{path}'"
+        run.tool("read", {"path": path}, missing)
+    assert [finding.evidence["match"] for finding in run.found()] == ["outcome"]
+    other = Run()
+    for kind in ("KeyError: 'a'", "ValueError: bad", "TypeError: x", "OSError: disk"):
+        other.tool("run", {"code": kind[:3]}, f"Traceback (most recent call last):\n{kind}")
+    assert other.found() == []
+
+
+def test_what_models_ask_for_is_watched_as_what_tools_do_is() -> None:
+    fault, nothing = "ERROR: column a does not exist", "No results found."
+    tries = Run()
+    for number, query in enumerate(("select a", "select t.a", "select count(a)", "select a::text", "select 1")):
+        tries.asks("sql", {"query": f"{query} from t;"}, fault if number else "")
+    assert [finding.evidence["match"] for finding in tries.found()] == ["outcome"]
+    searches = Run()
+    for number, words in enumerate(("winner of the cup 1987", "cup 1987 winner name", "who won 1987 cup", "1987 cup")):
+        searches.asks("search", {"q": f"{words} in Saxony"}, nothing if number else "")
+    assert [finding.evidence["match"] for finding in searches.found()] == ["wording"]
+    apart = Run()
+    for number, place in enumerate(("Oslo", "Rome", "Lima", "Cairo", "Perth", "Quito")):
+        apart.asks("weather", {"city": place}, f"{number} degrees" if number else "")
+    assert apart.found() == []
+
+
 @pytest.mark.parametrize(
     ("outcome", "is_fault"),
     [
@@ -337,7 +365,7 @@ def test_acknowledgements_and_faults_with_other_work_between_are_no_loop() -> No
     ],
 )
 def test_results_that_read_as_faults(outcome: str, is_fault: bool) -> None:
-    assert reads_as_fault(outcome) is is_fault
+    assert bool(fault_of(outcome)) is is_fault
 
 
 def test_editing_and_testing_in_turns_is_no_loop() -> None:
