@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 DRAIN_ORDER = (
     "normaliser",
     DETECTORS,
+    EMBEDDING,
     RUN_TRACKER,
     "spend",
     "healing_router",

@@ -19,7 +19,7 @@ from config.settings import Settings
 DETECTORS = "processors"
 """The group of the detectors that stand in no other."""
 EMBEDDING = "embedding_similarity"
-"""What makes vectors for the detectors that read them."""
+"""What makes vectors for the detectors that read them; on Kafka also the group of those that stand in no other."""
 RUN_TRACKER = "run_tracker"
 """The group, and the processor, that sums runs up."""
 NOT_GROUPED = (JUDGE, EMBEDDING, RUN_TRACKER)
@@ -41,11 +41,13 @@ class SplitGroupError(ValueError):
 def groups_of(settings: Settings, enabled: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """List the detectors of each group; without what makes vectors there are none of those that read them.
 
-    These share the others' group: a step is then decoded, placed and stored once, a text is masked once.
+    On the embedded bus, where one program runs all of them, these share the others' group: a step is then decoded,
+    placed and stored once, a text is masked once. On Kafka they are a role by themselves.
     """
     from collector.components import detector_class
 
     embedding = settings.processors.get(EMBEDDING)
+    of_meaning = DETECTORS if settings.bus.kafka is None else EMBEDDING
     own = {name: f"{DETECTORS}/{group}" for group, names in settings.service.groups.items() for name in names}
     groups: dict[str, list[str]] = {}
     for name in enabled:
@@ -54,7 +56,7 @@ def groups_of(settings: Settings, enabled: Sequence[str]) -> Mapping[str, Sequen
         reads_vectors = detector_class(name.split("/", 1)[0]).reads_vectors
         if reads_vectors and embedding is not None and not embedding.enabled:
             continue
-        groups.setdefault(own.get(name, DETECTORS), []).append(name)
+        groups.setdefault(own.get(name) or (of_meaning if reads_vectors else DETECTORS), []).append(name)
     return groups
 
 
@@ -62,7 +64,8 @@ def groups_here(settings: Settings, enabled: Sequence[str], roles: Roles) -> Map
     """List the groups that these roles run; raises SplitGroupError for one that they would run in part."""
     found: dict[str, Sequence[str]] = {}
     for group, members in groups_of(settings, enabled).items():
-        here = [name for name in members if roles.runs(PROCESSORS, name)]
+        everything = group == EMBEDDING and roles.runs(PROCESSORS, EMBEDDING)
+        here = [name for name in members if everything or roles.runs(PROCESSORS, name)]
         if here and len(here) < len(members):
             raise SplitGroupError(group, here, members)
         if here:

@@ -68,6 +68,7 @@ GROUPS = (
     "normaliser",
     "processors",
     "spend",
+    "embedding_similarity",
     "run_tracker",
     "second_look",
     "llm_judge",

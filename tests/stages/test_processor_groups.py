@@ -14,7 +14,7 @@ from recorded_requests import requests
 
 from collector.components import registry
 from collector.detector_stages import detector_stages
-from collector.processor_groups import DETECTORS, SplitGroupError, groups_here, wrong_groups
+from collector.processor_groups import DETECTORS, EMBEDDING, SplitGroupError, groups_here, wrong_groups
 from collector.roles import PROCESSORS, Roles, enabled
 from config.problems import ConfigError
 from config.settings import Settings
@@ -48,6 +48,14 @@ def test_the_detectors_of_meaning_share_it_unless_they_are_turned_off() -> None:
     assert found[DETECTORS] >= of_meaning
     without = here(settings("processors::embedding_similarity::enabled=false"))
     assert without == {DETECTORS: found[DETECTORS] - of_meaning}
+
+
+def test_on_kafka_they_are_a_group_that_a_role_runs_by_itself() -> None:
+    of_meaning = {"repetition", "coordination", "persona_drift", "derailment"}
+    made = settings("bus::kafka::brokers=[127.0.0.1:9]")
+    assert here(made)[EMBEDDING] == of_meaning
+    assert not here(made)[DETECTORS] & of_meaning
+    assert here(made, f"{PROCESSORS}/{EMBEDDING}") == {EMBEDDING: of_meaning}
 
 
 def test_thresholds_are_followed_also_where_only_runs_are_summed_up() -> None:
