@@ -1,4 +1,4 @@
-"""For tests that ask: a running pipeline, once as a single process, once as several; and who hears its webhooks."""
+"""For tests that ask: a running pipeline, once as a single process, once as several."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from pipeline_process import PipelineProcess
-from webhook_receiver import WebhookReceiver
 
 
 @pytest.fixture(params=[1, 3], ids=["one-process", "several-processes"])
@@ -18,10 +17,3 @@ def pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pipelin
         yield running
     finally:
         running.kill_if_running()
-
-
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    yield opened
-    opened.close()

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from kafka_broker import Broker, JavaBroker
-from kafka_fixtures import OpenBuses
+from webhook_fixtures import PARTITIONS
 from webhook_member import (
     WAIT_SECONDS,
     Member,
@@ -31,29 +31,10 @@ from collector.bus.kafka import KafkaBus
 from collector.bus.protocol import Batch, Handled, Outgoing
 from sinks.webhook import WebhookSink
 
-PARTITIONS = 3
-
-
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def open_bus(kafka_buses: OpenBuses) -> Callable[[], KafkaBus]:
-    return kafka_buses(PARTITIONS)
-
-
-@pytest.fixture
-def bus(open_bus: Callable[[], KafkaBus]) -> KafkaBus:
-    return open_bus()
-
 
 @pytest.mark.crash
 def test_its_broker_may_die_and_come_back(
-    kafka: Broker, bus: KafkaBus, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+    kafka: Broker, webhook_bus: KafkaBus, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_application_task, "ANSWER_SECONDS", 5.0)
     if not isinstance(kafka, JavaBroker):
@@ -66,8 +47,8 @@ def test_its_broker_may_die_and_come_back(
         return answer(204)
 
     receiver.respond = respond
-    find(bus, "one")
-    member = Member(bus, receiver)
+    find(webhook_bus, "one")
+    member = Member(webhook_bus, receiver)
     until(entered.is_set, member)
     kafka.kill()
     try:
@@ -75,15 +56,15 @@ def test_its_broker_may_die_and_come_back(
         until(lambda: member.thread.status == stages.FAILING, member)  # told, and not committed
     finally:
         kafka.start()
-    until(lambda: member.thread.status == stages.RUNNING and committed(bus) == 1, member)
-    find(bus, "two")
-    until(lambda: committed(bus) == 2, member)
+    until(lambda: member.thread.status == stages.RUNNING and committed(webhook_bus) == 1, member)
+    find(webhook_bus, "two")
+    until(lambda: committed(webhook_bus) == 2, member)
     member.stop()
     assert told(receiver) == ["one", "two"]
 
 
 def test_who_is_stuck_leaves_the_group_and_comes_back_to_it(
-    open_bus: Callable[[], KafkaBus], receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+    open_webhook_bus: Callable[[], KafkaBus], receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_application, "LONGEST_BATCH_SECONDS", 3.0)
     stuck, free = threading.Event(), threading.Event()
@@ -95,7 +76,7 @@ def test_who_is_stuck_leaves_the_group_and_comes_back_to_it(
         return answer(204)
 
     receiver.respond = respond
-    one, two = open_bus(), open_bus()
+    one, two = open_webhook_bus(), open_webhook_bus()
     find(one, "one")
     first = Member(one, receiver)
     until(stuck.is_set, first)
@@ -114,12 +95,12 @@ def test_who_is_stuck_leaves_the_group_and_comes_back_to_it(
 
 
 def test_a_header_without_a_value_keeps_nothing_from_being_told(
-    kafka: Broker, topic_prefix: str, bus: KafkaBus, receiver: WebhookReceiver
+    kafka: Broker, topic_prefix: str, webhook_bus: KafkaBus, receiver: WebhookReceiver
 ) -> None:
     asyncio.run(write_foreign(kafka.bootstrap, topic_prefix, detection("foreign")))
-    find(bus, "ours")
-    member = Member(bus, receiver)
-    until(lambda: committed(bus) == 2, member)
+    find(webhook_bus, "ours")
+    member = Member(webhook_bus, receiver)
+    until(lambda: committed(webhook_bus) == 2, member)
     member.stop()
     assert told(receiver) == ["foreign", "ours"]
 
@@ -145,21 +126,21 @@ class Clumsy(WebhookSink):
 
 
 def test_a_record_that_makes_the_sink_raise_is_found_and_the_rest_told(
-    bus: KafkaBus, receiver: WebhookReceiver
+    webhook_bus: KafkaBus, receiver: WebhookReceiver
 ) -> None:
-    find(bus, "one", "two", "sore", "three", "four")
-    member = Member(bus, receiver, Clumsy)
-    until(lambda: committed(bus) == 5, member)
+    find(webhook_bus, "one", "two", "sore", "three", "four")
+    member = Member(webhook_bus, receiver, Clumsy)
+    until(lambda: committed(webhook_bus) == 5, member)
     member.stop()
     assert sorted(told(receiver)) == ["four", "one", "three", "two"]
-    assert [(letter.error_class, letter.offset) for letter in put_aside(bus)] == [("ValueError", 2)]
+    assert [(letter.error_class, letter.offset) for letter in put_aside(webhook_bus)] == [("ValueError", 2)]
 
 
-def test_events_get_old_also_where_many_wait(bus: KafkaBus, receiver: WebhookReceiver) -> None:
-    find(bus, *(f"event-{number}" for number in range(45)))
+def test_events_get_old_also_where_many_wait(webhook_bus: KafkaBus, receiver: WebhookReceiver) -> None:
+    find(webhook_bus, *(f"event-{number}" for number in range(45)))
     time.sleep(1.0)
-    member = Member(bus, receiver, max_age_seconds=0.5)
-    until(lambda: committed(bus) == 45, member)
+    member = Member(webhook_bus, receiver, max_age_seconds=0.5)
+    until(lambda: committed(webhook_bus) == 45, member)
     member.stop()
     assert told(receiver) == []
 

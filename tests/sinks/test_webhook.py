@@ -30,13 +30,6 @@ EXAMPLES = {record.topic: record for record in example_records()}
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    opened = WebhookReceiver()
-    yield opened
-    opened.close()
-
-
 class Time:
     """A clock that stands still until it is moved."""
 
