@@ -46,9 +46,7 @@ class Mark:
     """What it was asked was not captured."""
     BARREN: Final = 8
     """The result says that there is nothing."""
-    FAULT: Final = 16
-    """The result reads as an error, whatever the span says."""
-    TELLS: Final = 32
+    TELLS: Final = 16
     """The result is long enough to tell more than that something was done."""
 
 
@@ -105,12 +103,8 @@ def _tool_action(step: Step) -> Action:
     outcome = step.result or step.error or step.error_type
     heard = _heard(outcome, step.result_hash if len(outcome) >= TEXT_CAP else "")
     marks = Mark.FAILED if step.failed else 0
-    fault = 0
-    if not (outcome or step.result_hash):
-        marks |= Mark.NO_RESULT
-    else:
-        told, fault = _told_by(outcome)
-        marks |= told
+    fault = _fault(outcome)
+    marks |= _marks_of(outcome) if outcome or step.result_hash else Mark.NO_RESULT
     if not asked_hash and not asked:
         shape = fingerprint(f"{name}\n{step.args_size}\n{step.result_size}\n{heard}")
         return Action(Sort.TOOL, shape, shape, marks | Mark.BLIND, heard, name, fault=fault)
@@ -122,11 +116,14 @@ def _tool_action(step: Step) -> Action:
     return Action(Sort.TOOL, exact, near, marks, heard, name, asked[:PREVIEW_CAP], words, fault=fault)
 
 
-def _told_by(outcome: str) -> tuple[int, int]:
-    """Say what a result tells: its marks, and the fingerprint of the fault that it reads as."""
-    fault = fault_of(outcome)
-    marks = Mark.BARREN if brings_nothing(outcome) else Mark.TELLS if tells(outcome) else 0
-    return (marks | Mark.FAULT, fingerprint(fault)) if fault else (marks, 0)
+def _marks_of(outcome: str) -> int:
+    return Mark.BARREN if brings_nothing(outcome) else Mark.TELLS if tells(outcome) else 0
+
+
+def _fault(outcome: str) -> int:
+    """Fingerprint the kind of fault that a result reads as, whatever the span says; 0 for none."""
+    words = fault_of(outcome)
+    return fingerprint(words) if words else 0
 
 
 def _heard(outcome: str, whole_hash: str) -> int:
@@ -185,8 +182,8 @@ def _with_answer(action: Action, step: Step) -> Action:
     answer = step.answers[-1]
     if not answer.result:
         return msgspec.structs.replace(action, answer=fingerprint(answer.result_hash))
-    marks, fault = _told_by(answer.result)
-    return msgspec.structs.replace(action, answer=fingerprint(masked(answer.result)), marks=marks, fault=fault)
+    heard = fingerprint(masked(answer.result))
+    return msgspec.structs.replace(action, answer=heard, marks=_marks_of(answer.result), fault=_fault(answer.result))
 
 
 def _said(sort: int, text: str, name: str, heard: int, used: int = 0, made: int = 0) -> Action:

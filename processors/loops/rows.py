@@ -15,8 +15,6 @@ from schemas.detection import CLOSED
 MORE_REPETITIONS = 4
 """Repetitions it takes of one failing call (three are how retries end), and of one answer to ever new questions."""
 
-_FAULTS = Mark.FAILED | Mark.FAULT
-_TELLS = _FAULTS | Mark.TELLS
 TURNING_ROUNDS = 2
 """Rounds of agents' whole turns, two or more, that show a run turning in circles, at low confidence until the third."""
 
@@ -171,20 +169,20 @@ class Row(msgspec.Struct, array_like=True):
 
     def _same_outcome(self, moment: Moment) -> Same | None:
         """Count calls of one tool that brought the same; gives them when they are too many."""
-        marks, same = moment.action.marks, self.same
-        if not marks & _TELLS:
+        same, fails = self.same, _fails(moment)
+        if not (fails or moment.action.marks & Mark.TELLS):
             self.same = None
         elif same is None or not same.goes_on_with(moment.seen, _outcome(moment)):
             self.same = Same(moment.seen, _outcome(moment))
         else:
             same.count += 1
-            return same if same.count >= (FAULTS if marks & _FAULTS else ANSWERS) else None
+            return same if same.count >= (FAULTS if fails else ANSWERS) else None
         return None
 
     def _outcome_episode(self, moment: Moment, same: Same) -> Episode:
         episode = self._episode(OUTCOME, same.first, moment, [same.first], same.count)
         episode.outcome = same.outcome
-        episode.failed = bool(moment.action.marks & _FAULTS)
+        episode.failed = _fails(moment)
         return episode
 
     def _episode(self, match: str, first: Seen, moment: Moment, cycle: list[Seen], hits: int) -> Episode:
@@ -207,6 +205,11 @@ class Row(msgspec.Struct, array_like=True):
             failed=bool(moment.action.marks & Mark.FAILED),
             unseen=bool(moment.action.marks & Mark.NO_RESULT),
         )
+
+
+def _fails(moment: Moment) -> bool:
+    """Say whether a call failed, by its span or by what its result reads as."""
+    return bool(moment.action.marks & Mark.FAILED or moment.action.fault)
 
 
 def _outcome(moment: Moment) -> int:

@@ -39,7 +39,7 @@ _QUOTED = re.compile(r"\"[^\"]{0,400}\"|“[^”]{0,400}”|```[^`]{0,2000}```")
 def announced(answer: str) -> list[str]:
     """Give the words of content of what an answer announces, where that is most of it; none where it tells results."""
     text = answer[:READ_CAP].lower().replace("’", "'")  # noqa: RUF001  # as models type it
-    if not any(beginning in text for beginning in _BEGINNINGS):  # a quarter of what the pattern costs
+    if not any(beginning in text for beginning in _BEGINNINGS):  # cheaper than the pattern
         return []
     text = _QUOTED.sub(" ", text)
     plans: dict[str, None] = {}
