@@ -97,7 +97,7 @@ class Row(msgspec.Struct, array_like=True):
     def _watch(self, moment: Moment, growth: Growth) -> Episode | None:
         if moment.action.marks & Mark.BLIND:
             self.cycles.forget()
-            self.phrasing = None
+            self.phrasing = self.same = None
             return self._watch_blindly(moment, growth)
         self.blindness = None
         self._phrase(moment)

@@ -70,7 +70,7 @@ def needs_of(message: str) -> tuple[str, ...]:
 
 def unmet(needs: Sequence[str], reply: str) -> tuple[str, ...]:
     """List the needs that a reply does not meet; a form is looked for even where it says that it cannot."""
-    return tuple(need for need in needs if not _meets(reply[:REPLY_CAP], *need.partition(" ")[::2]))
+    return tuple(need for need in needs if not _meets(reply, *need.partition(" ")[::2]))
 
 
 def in_words(need: str) -> str:
@@ -87,6 +87,7 @@ def in_words(need: str) -> str:
 def _meets(reply: str, kind: str, what: str) -> bool:
     if kind == FORM:
         return has_form(reply, what)
+    reply = reply[:REPLY_CAP]  # but a form is looked for in all of it: end tags stand at the end
     if _ASKS_BACK.search(reply):
         return True
     if kind == FIGURE:

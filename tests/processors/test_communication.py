@@ -131,3 +131,8 @@ def test_who_asks_back_or_cannot_tell_lacks_nothing(reply: str) -> None:
 
 def test_of_a_long_message_nobody_can_say_what_it_asks() -> None:
     assert needs_of("How many pumps run? " + "The halls were built one after another. " * 20) == ()
+
+
+def test_the_end_of_a_long_reply_counts_for_its_form() -> None:
+    long = f"<report>{'The upper valve leaks. ' * 120}</report>"
+    assert unmet(needs_of("Return it as XML."), long) == ()

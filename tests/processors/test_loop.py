@@ -324,6 +324,15 @@ def test_acknowledgements_and_faults_with_other_work_between_are_no_loop() -> No
     assert run.found() == []
 
 
+def test_calls_whose_content_is_unknown_end_a_row_of_equal_outcomes() -> None:
+    run = Run()
+    for number in range(6):
+        run.tool("bash", {"command": f"make t{number}"}, "ERROR: no rule to make it")
+        if number == 2:
+            run.tool("other")
+    assert run.found() == []
+
+
 def test_one_kind_of_fault_is_one_whatever_it_names() -> None:
     run = Run()
     for path in ("notes.txt", "./notes.txt", "/home/a/notes.txt", "../notes.txt"):
