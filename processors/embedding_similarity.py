@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class EmbeddingSettings(BaseModel):
     """Vectors of texts by a packaged table, for repetition and the other detectors of meaning.
 
-    Of what a span costs all together some 21 % is theirs; their thresholds are not yet proven on data of others.
+    Of what a span costs all together 27 % is theirs; their thresholds are not yet proven on data of others.
     `second_look`: grey findings that rest on such vectors are looked at again by the full model, that in the folder
     `model` or the one of the extra `transformers`.
     """
